@@ -1,0 +1,1 @@
+"""The words of the house: pure values and rules, no I/O."""
