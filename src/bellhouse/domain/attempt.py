@@ -4,9 +4,7 @@ from typing import Literal
 
 import msgspec
 
-VerdictName = Literal[
-    "accepted", "retry", "throttled", "permanent", "token_invalid", "account_fault", "unknown"
-]
+VerdictName = Literal["accepted", "retry", "throttled", "permanent", "token_invalid", "account_fault", "unknown"]
 AttemptStatus = Literal["success", "failed", "throttled", "unknown"]
 """The `status` label of `notifications_sent_total`."""
 

@@ -14,15 +14,11 @@ Source = Literal["worker", "news", "operator"]
 NewsKind = Literal["accepted", "delivered", "failed"]
 """What a callback says of an attempt, in our words."""
 
-TERMINAL: Final[frozenset[DeliveryState]] = frozenset(
-    {"delivered", "failed", "dead_lettered", "expired", "cancelled"}
-)
+TERMINAL: Final[frozenset[DeliveryState]] = frozenset({"delivered", "failed", "dead_lettered", "expired", "cancelled"})
 """Where nothing more is done by us; late news may still correct it, and a replay reopens a dead letter."""
 
 MOVES: Final[dict[DeliveryState, frozenset[DeliveryState]]] = {
-    "waiting": frozenset(
-        {"waiting", "in_flight", "expired", "cancelled", "failed", "dead_lettered", "delivered"}
-    ),
+    "waiting": frozenset({"waiting", "in_flight", "expired", "cancelled", "failed", "dead_lettered", "delivered"}),
     "in_flight": frozenset({"waiting", "unknown", "sent", "delivered", "failed", "dead_lettered"}),
     "unknown": frozenset(
         {"waiting", "in_flight", "sent", "delivered", "failed", "dead_lettered", "expired", "cancelled"}

@@ -32,9 +32,7 @@ def new_notification_ids(now: int, count: int) -> list[NotificationId]:
         sequence = _VERSION | (start + i) % _SEQUENCE
         tail = noise[7 * i : 7 * i + 7]
         ids.append(
-            NotificationId(
-                moment + sequence.to_bytes(2) + bytes((_VARIANT | tail[0] & 0x3F,)) + tail[1:] + b"\x00"
-            )
+            NotificationId(moment + sequence.to_bytes(2) + bytes((_VARIANT | tail[0] & 0x3F,)) + tail[1:] + b"\x00")
         )
     return ids
 
