@@ -1,0 +1,1 @@
+"""How the world answers: what stands behind each port."""

@@ -1,0 +1,587 @@
+"""The store: time and truth. What each stage asks of it, split by who asks, batch-first.
+
+Promised by every adapter:
+
+* A call that returns has committed all of its rows in one transaction, durably; a call that raises has written
+  none. `StoreUnavailable` means: nothing was written, try again later (a full disk, a read-only file).
+* Records named in `publish` become visible in the log no earlier than the rows of the same call, and certainly.
+* Positions named in `done` are committed no earlier than the rows of the same call.
+* The ledger's counters move in the same transaction as the rows they count.
+* Every call may be repeated after a crash: keys, decisions and events are inserted once, and repeats are answered
+  from what is stored.
+* What can be revoked (contact points, preferences, suppression, cancellation) is read from the store for each batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from bellhouse.domain.catalogue import NotificationType, Template
+from bellhouse.domain.delivery import Delivery, Event, Source
+from bellhouse.domain.ids import DeliveryId, NotificationId, RecipientNo, TenantNo
+from bellhouse.domain.notification import Decision, Notification
+from bellhouse.domain.recipient import Profile
+from bellhouse.domain.words import Channel, DeliveryState, Priority
+from bellhouse.ports.log import Position
+
+
+class StoreUnavailable(Exception):
+    """The store could not write, and wrote nothing: a full disk, a read-only file, a lost connection.
+
+    `reason` is a word (`disk_full`, `read_only`, `io`, `busy`), `remedy` a sentence for whoever reads the answer.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}: {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """A record for the log."""
+
+    topic: str
+    value: bytes
+    key: int = 0
+    """What decides the partition: the recipient."""
+
+
+# --- ingest ---------------------------------------------------------------------------------------------------
+
+
+class Acceptance(msgspec.Struct, frozen=True, gc=False):
+    """One validated notification, ready to be made durable."""
+
+    notification: Notification
+    key: bytes | None = None
+    """16 bytes that stand for tenant and idempotency key; None where the caller gave none."""
+    fingerprint: bytes = b""
+    """8 bytes that stand for the request's body."""
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted", gc=False):
+    id: NotificationId
+
+
+class Repeated(msgspec.Struct, frozen=True, tag="repeated", gc=False):
+    """The key has been used within 24 h for the same body: the first answer."""
+
+    id: NotificationId
+
+
+class KeyReused(msgspec.Struct, frozen=True, tag="key_reused", gc=False):
+    """The key has been used within 24 h for another body."""
+
+
+AcceptResult = Accepted | Repeated | KeyReused
+
+CancelResult = Literal["cancelled", "already_cancelled", "too_late", "unknown"]
+
+
+class IngestStore(Protocol):
+    async def known_recipients(self, tenant: TenantNo, user_ids: Sequence[str]) -> Mapping[str, RecipientNo]:
+        """The numbers of those recipients that exist."""
+        ...
+
+    async def accept(self, items: Sequence[Acceptance], now: int) -> list[AcceptResult]:
+        """Insert notifications with their keys and outbox rows, in one transaction; one result per item, in order.
+
+        What is not ready before `now` becomes a due row instead of a record in the log. A key lives 24 h from its
+        notification's receipt; the check is part of the insert. Equal keys within `items` are folded.
+        """
+        ...
+
+    async def cancel(self, tenant: TenantNo, notification: NotificationId, now: int, by: str) -> CancelResult:
+        """Cancel what has not been sent: the notification while it waits, then each of its waiting deliveries."""
+        ...
+
+
+# --- route ----------------------------------------------------------------------------------------------------
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a batch of decisions needs to know of recipients."""
+
+    profiles: Mapping[RecipientNo, Profile]
+    suppressed: Mapping[TenantNo, frozenset[str]]
+    """The suppressed ones among the addresses of these profiles, by tenant."""
+
+
+class Routed(msgspec.Struct, frozen=True, gc=False):
+    """A notification's decision with the deliveries that it plans."""
+
+    notification: Notification
+    decision: Decision
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class RouteStore(Protocol):
+    async def facts(self, notifications: Sequence[Notification]) -> Facts: ...
+
+    async def decide(self, routed: Sequence[Routed], now: int, done: Position | None) -> int:
+        """Store decisions and publish their deliveries; answers how many were new.
+
+        A notification that already has a decision (a replayed record, a cancellation) keeps it, and the stored one
+        is published again where publishing is not part of the same transaction. A delivery that is not ready
+        before `now` becomes a due row.
+        """
+        ...
+
+
+# --- deliver --------------------------------------------------------------------------------------------------
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """One polled delivery with its notification opened, for which the worker asks the store."""
+
+    delivery: Delivery
+    notification: Notification
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """What the store knows of a polled delivery."""
+
+    stale: bool
+    """Whether this record has already been worked on, or the delivery has ended: drop it."""
+    superseded: bool
+    """Whether a newer notification with the same collapse key has been accepted."""
+
+
+class Standings(msgspec.Struct, frozen=True):
+    standings: Sequence[Standing]
+    facts: Facts
+    as_of: int
+    """The count of operator acts when this was read; `begin` notices those that came since."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that was given up, with what is needed to replay it."""
+
+    delivery: Delivery
+    notification: Notification
+    reason: str
+    at: int
+    provider: str | None = None
+    code: str | None = None
+
+
+class InboxItem(msgspec.Struct, frozen=True, gc=False):
+    """An in-app message in a recipient's inbox."""
+
+    recipient: RecipientNo
+    delivery: DeliveryId
+    type: str
+    title: str
+    body: str
+    at: int
+    link: str | None = None
+    read_at: int = 0
+    expires_at: int = 0
+
+
+class Retirement(msgspec.Struct, frozen=True, gc=False):
+    """A contact point that a provider called dead."""
+
+    recipient: RecipientNo
+    contact: str
+    reason: str
+
+
+class Suppression(msgspec.Struct, frozen=True, gc=False):
+    """An address that must not be written to."""
+
+    tenant: TenantNo
+    address: str
+    reason: str
+    at: int
+    detail: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What became of one delivery in the worker's hands: its event, and the record that waits, if it goes on."""
+
+    event: Event
+    tenant: TenantNo
+    again: Delivery | None = None
+    """The delivery's next record; None when the worker has done with it."""
+    again_at: int = 0
+    """When it goes on (ms since the epoch)."""
+    park: bool = False
+    """Whether it waits for an outage of its channel to end rather than for `again_at`, its expiry."""
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """A batch of outcomes and everything that follows from them, written in one transaction."""
+
+    outcomes: Sequence[Outcome] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+    retirements: Sequence[Retirement] = ()
+    suppressions: Sequence[Suppression] = ()
+    intents: Sequence[int] = ()
+    """Intents whose deliveries are all settled by now."""
+    done: Position | None = None
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """The durable note of a batch that is about to be sent."""
+
+    number: int
+    lane: str
+    at: int
+    deliveries: tuple[DeliveryId, ...]
+
+
+class DeliverStore(Protocol):
+    async def standings(self, claims: Sequence[Claim]) -> Standings:
+        """What is known of these deliveries and their recipients, read now."""
+        ...
+
+    async def begin(
+        self, lane: str, claims: Sequence[Claim], as_of: int, now: int
+    ) -> tuple[int, frozenset[DeliveryId]]:
+        """Note durably that these deliveries are about to be sent; answers the intent's number and which of them
+        were cancelled since `as_of`, which are not part of it."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None: ...
+
+    async def open_intents(self, lane: str) -> Sequence[Intent]:
+        """What an earlier process of this lane was sending when it ended: of these the outcome is unknown."""
+        ...
+
+    async def put_inbox(self, items: Sequence[InboxItem]) -> None:
+        """Add items; one that is already there stays as it is."""
+        ...
+
+
+# --- what waits -----------------------------------------------------------------------------------------------
+
+
+class DueStore(Protocol):
+    async def release_due(self, now: int, limit: int) -> int:
+        """Append at most `limit` due rows whose moment has come to the log, the earliest first."""
+        ...
+
+    async def next_due(self) -> int | None:
+        """When the next row is due (ms since the epoch)."""
+        ...
+
+    async def parked(self) -> Mapping[tuple[Channel, Priority], int]:
+        """How many deliveries wait for an outage to end, by channel and priority; only those that have any."""
+        ...
+
+    async def release_parked(self, channel: Channel, priority: Priority, limit: int, now: int) -> int:
+        """Append at most `limit` parked deliveries of a channel to the log."""
+        ...
+
+
+# --- confirm --------------------------------------------------------------------------------------------------
+
+
+class NewsRow(msgspec.Struct, frozen=True, gc=False):
+    """One piece of a provider's news about a delivery."""
+
+    delivery: DeliveryId
+    n: int
+    """A hash of the provider's event id (63 bits)."""
+    attempt: int
+    kind: Literal["accepted", "delivered", "failed"]
+    at: int
+    detail: bytes
+
+
+class Confirmed(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that news has moved."""
+
+    delivery: DeliveryId
+    before: DeliveryState
+    after: DeliveryState
+    notification: Notification
+    channel: Channel
+    ready_at: int
+
+
+class NewsResult(msgspec.Struct, frozen=True):
+    moved: Sequence[Confirmed]
+    repeated: int
+    """Rows that were already there."""
+    unmatched: int
+    """Rows about deliveries that were never planned."""
+
+
+class ConfirmStore(Protocol):
+    async def news(self, rows: Sequence[NewsRow], now: int) -> NewsResult:
+        """Insert news and move its deliveries. A repeat is not inserted again; what overtakes its own attempt is
+        kept and counts when the attempt is settled."""
+        ...
+
+    async def recipients_of(
+        self, deliveries: Sequence[DeliveryId]
+    ) -> Mapping[DeliveryId, tuple[TenantNo, RecipientNo, str]]:
+        """Tenant, recipient and contact point id of planned deliveries."""
+        ...
+
+    async def follow_up(
+        self, suppressions: Sequence[Suppression], lifted: Sequence[Suppression], retirements: Sequence[Retirement]
+    ) -> None:
+        """Suppress, lift suppressions and retire contact points, in one transaction."""
+        ...
+
+
+# --- what tenants define --------------------------------------------------------------------------------------
+
+
+class RecipientStore(Protocol):
+    async def put_recipient(self, tenant: TenantNo, profile: Profile, now: int) -> bool:
+        """Create or replace; preferences of an existing recipient are kept. Answers whether it was created."""
+        ...
+
+    async def put_recipients(self, tenant: TenantNo, profiles: Sequence[Profile], now: int) -> int:
+        """The same for many, in one transaction; answers how many were created."""
+        ...
+
+    async def get_recipient(self, tenant: TenantNo, user_id: str) -> tuple[RecipientNo, Profile] | None: ...
+
+    async def delete_recipient(self, tenant: TenantNo, user_id: str) -> bool: ...
+
+    async def update_preferences(self, tenant: TenantNo, user_id: str, preferences: bytes, now: int) -> bool:
+        """Replace the preferences (msgpack of Preferences); False where there is no such recipient."""
+        ...
+
+    async def put_suppression(self, suppression: Suppression) -> None: ...
+
+    async def get_suppression(self, tenant: TenantNo, address: str) -> Suppression | None: ...
+
+    async def delete_suppression(self, tenant: TenantNo, address: str) -> bool: ...
+
+    async def inbox(
+        self, tenant: TenantNo, user_id: str, before: DeliveryId | None, limit: int, unread_only: bool, now: int
+    ) -> tuple[Sequence[InboxItem], int] | None:
+        """The newest items first, and the count of unread; None where there is no such recipient."""
+        ...
+
+    async def mark_read(
+        self, tenant: TenantNo, user_id: str, deliveries: Sequence[DeliveryId], read: bool, now: int
+    ) -> int | None:
+        """Mark items read or unread; answers how many changed, None where there is no such recipient."""
+        ...
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key as it is stored: never the secret."""
+
+    id: str
+    tenant: TenantNo
+    tenant_name: str
+    environment: str
+    scopes: tuple[str, ...]
+    digest: bytes
+    label: str
+    created_at: int
+    revoked_at: int = 0
+
+
+class CatalogueStore(Protocol):
+    """Types, templates, keys and tenants: small, read for every batch, so answered from memory that follows every
+    change in the store within the same call."""
+
+    async def type(self, tenant: TenantNo, name: str) -> NotificationType | None: ...
+
+    async def types(self, tenant: TenantNo) -> Sequence[NotificationType]: ...
+
+    async def put_type(self, tenant: TenantNo, kind: NotificationType) -> None: ...
+
+    async def template(self, tenant: TenantNo, name: str, version: int | None = None) -> Template | None:
+        """A version of a template; None for the newest."""
+        ...
+
+    async def template_names(self, tenant: TenantNo) -> Mapping[str, int]:
+        """Each template's newest version."""
+        ...
+
+    async def put_template(self, tenant: TenantNo, template: Template) -> int:
+        """Store a new version; answers its number."""
+        ...
+
+    async def tenant(self, name: str, environment: str) -> TenantNo:
+        """The tenant's number, made at the first call."""
+        ...
+
+    async def tenants(self) -> Mapping[TenantNo, tuple[str, str]]: ...
+
+    async def key(self, key_id: str) -> ApiKey | None: ...
+
+    async def keys(self) -> Sequence[ApiKey]: ...
+
+    async def put_key(self, key: ApiKey) -> None: ...
+
+    async def revoke_key(self, key_id: str, now: int) -> bool: ...
+
+
+# --- shared state of providers --------------------------------------------------------------------------------
+
+Forced = Literal["none", "open", "closed"]
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+class BreakerRow(msgspec.Struct, frozen=True):
+    """A breaker as all processes see it."""
+
+    provider: str
+    channel: Channel
+    state: BreakerState = "closed"
+    forced: Forced = "none"
+    changed_at: int = 0
+    """When it took this state (ms since the epoch)."""
+    failures: int = 0
+    probe_owner: str = ""
+    version: int = 0
+
+
+class BreakerStore(Protocol):
+    async def breakers(self) -> Sequence[BreakerRow]:
+        """All breakers, from memory that follows every change in the store within the same call."""
+        ...
+
+    async def change_breaker(self, row: BreakerRow, expected_version: int) -> bool:
+        """Compare and set: True when the row was at `expected_version` (0: absent) and is now `row`."""
+        ...
+
+
+# --- operators and readers ------------------------------------------------------------------------------------
+
+DeadLetterState = Literal["open", "replayed", "discarded"]
+
+
+class DeadLetterRow(msgspec.Struct, frozen=True):
+    delivery: DeliveryId
+    tenant: TenantNo
+    channel: Channel
+    provider: str | None
+    type: str
+    user_id: str
+    reason: str
+    code: str | None
+    at: int
+    state: DeadLetterState
+    epoch: int
+    by: str = ""
+    why: str = ""
+
+
+class DeadLetterFilter(msgspec.Struct, frozen=True):
+    """Which dead letters; None matches all."""
+
+    tenant: TenantNo | None = None
+    ids: tuple[DeliveryId, ...] | None = None
+    channel: Channel | None = None
+    reason: str | None = None
+    provider: str | None = None
+    type: str | None = None
+    since: int | None = None
+    state: DeadLetterState | None = "open"
+
+
+class DeadLetterStore(Protocol):
+    async def dead_letters(
+        self, filter: DeadLetterFilter, after: DeliveryId | None, limit: int
+    ) -> Sequence[DeadLetterRow]:
+        """In the order of their delivery ids."""
+        ...
+
+    async def replay(
+        self, deliveries: Sequence[DeliveryId], tenant: TenantNo | None, now: int, lifetime_ms: int, by: str
+    ) -> int:
+        """Send open dead letters again, each at most once however often it is asked; answers how many.
+
+        A delivery that would have expired gets `lifetime_ms` more from now.
+        """
+        ...
+
+    async def discard(
+        self, deliveries: Sequence[DeliveryId], tenant: TenantNo | None, now: int, by: str, why: str
+    ) -> int: ...
+
+    async def depths(self) -> Mapping[Channel, int]:
+        """Open dead letters by channel."""
+        ...
+
+
+class StoryEvent(msgspec.Struct, frozen=True):
+    delivery: DeliveryId
+    source: Source
+    n: int
+    state: DeliveryState
+    at: int
+    detail: bytes
+
+
+class Story(msgspec.Struct, frozen=True):
+    """Everything that is stored about a notification."""
+
+    notification: Notification
+    decision: Decision | None
+    events: Sequence[StoryEvent]
+    states: Mapping[DeliveryId, DeliveryState]
+    waiting_until: int | None = None
+
+
+class ListQuery(msgspec.Struct, frozen=True):
+    tenant: TenantNo
+    user_id: str | None = None
+    type: str | None = None
+    state: str | None = None
+    since: int | None = None
+    before: NotificationId | None = None
+    limit: int = 50
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    level: Literal["notification", "delivery"]
+    state: str
+    counted: int
+    """What the running counters say."""
+    recounted: int | None = None
+    """What counting the rows themselves says; None where only the counters were asked for."""
+
+
+class LedgerCheck(msgspec.Struct, frozen=True):
+    """One equation of the ledger between independent counts."""
+
+    name: str
+    left: int
+    right: int
+
+    @property
+    def holds(self) -> bool:
+        return self.left == self.right
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    at: int
+    accepted: int
+    planned: int
+    lines: Sequence[LedgerLine]
+    checks: Sequence[LedgerCheck]
+
+    @property
+    def imbalance(self) -> int:
+        """The sum of all differences; 0 is balanced."""
+        return sum(abs(check.left - check.right) for check in self.checks)
+
+
+class Insights(Protocol):
+    """The read side: what operators, pages and callers ask. Never blocks a writer."""
+
+    async def story(self, tenant: TenantNo | None, notification: NotificationId) -> Story | None: ...
+
+    async def list(self, query: ListQuery) -> Sequence[tuple[Notification, str]]:
+        """Notifications with their states, the newest first. At most `limit`; a scan stops at a bounded number."""
+        ...
+
+    async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger: ...
+
+    async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
+        """The moment (ms) of the oldest pending record by stage (`route`, `deliver`) and priority."""
+        ...
