@@ -1,0 +1,1 @@
+"""HTTP to the outside world: answers to the transport port."""

@@ -1,0 +1,1 @@
+"""How each provider is spoken to: one room each, none of which knows another."""

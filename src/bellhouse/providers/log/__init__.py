@@ -1,0 +1,1 @@
+"""A provider that takes everything and sends nothing."""

@@ -1,0 +1,1 @@
+"""Any SMTP relay, over pooled and pipelined connections."""

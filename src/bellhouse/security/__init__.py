@@ -1,0 +1,1 @@
+"""Keys, tokens and signatures: pure craft, no I/O."""
