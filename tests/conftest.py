@@ -1,0 +1,13 @@
+"""What holds for every test: none may be skipped, so that a green run has run them all."""
+
+import pytest
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that left out a test it had chosen."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    left_out = [report for kind in ("skipped", "xfailed") for report in reporter.stats.get(kind, [])]
+    for report in left_out:
+        reporter.write_line(f"left out, which fails the run: {report.nodeid}")
+    if left_out and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
