@@ -267,11 +267,11 @@ class DueStore(Protocol):
         """When the next row is due (ms since the epoch)."""
         ...
 
-    async def parked(self) -> Mapping[tuple[Channel, Priority], int]:
-        """How many deliveries wait for an outage to end, by channel and priority; only those that have any."""
+    async def parked(self) -> Sequence[tuple[Channel, Priority]]:
+        """The channels and priorities of which any delivery waits for an outage to end, critical first."""
         ...
 
-    async def release_parked(self, channel: Channel, priority: Priority, limit: int, now: int) -> int:
+    async def release_parked(self, channel: Channel, priority: Priority, limit: int) -> int:
         """Append at most `limit` parked deliveries of a channel to the log."""
         ...
 
@@ -311,7 +311,7 @@ class NewsResult(msgspec.Struct, frozen=True):
 
 
 class ConfirmStore(Protocol):
-    async def news(self, rows: Sequence[NewsRow], now: int) -> NewsResult:
+    async def news(self, rows: Sequence[NewsRow]) -> NewsResult:
         """Insert news and move its deliveries. A repeat is not inserted again; what overtakes its own attempt is
         kept and counts when the attempt is settled."""
         ...

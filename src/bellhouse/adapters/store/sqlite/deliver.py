@@ -1,0 +1,243 @@
+"""What deliver asks of the store: where deliveries stand, intents, and outcomes with all that follows from them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
+from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
+from bellhouse.adapters.store.sqlite.events import (
+    INSERT_EVENTS,
+    NEWS,
+    SELECT_EVENTS,
+    STEP,
+    fold,
+    fold_all,
+    pack,
+    states_of,
+    unpack,
+)
+from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.log import commit_position
+from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.sqlite.route import read_facts
+from bellhouse.domain.delivery import TERMINAL
+from bellhouse.domain.ids import DeliveryId
+from bellhouse.ports.log import deliveries_topic
+from bellhouse.ports.store import (
+    Claim,
+    DeadLetter,
+    InboxItem,
+    Intent,
+    Outcome,
+    Retirement,
+    Settlement,
+    Standing,
+    Standings,
+    Suppression,
+)
+
+_FRESH: Final = Standing(stale=False, superseded=False)
+_LAST_ACT: Final = "SELECT coalesce(max(act), 0) FROM operator_acts"
+_PUT_DEAD_LETTER: Final = """
+INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, '', '', ?)
+ON CONFLICT DO UPDATE SET state = 'open', reason = excluded.reason, code = excluded.code, at = excluded.at,
+    provider = excluded.provider, record = excluded.record
+"""
+
+
+class SqliteDeliver:
+    """The store's side of the workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def standings(self, claims: Sequence[Claim]) -> Standings:
+        database = self._database
+        as_of = int(database.rows(_LAST_ACT)[0][0])
+        rows = database.rows_of_each(SELECT_EVENTS, [(claim.delivery.id,) for claim in claims])
+        known = _by_id(rows) if rows else {}
+        newest = self._newest_of_collapse_keys(claims)
+        standings = [_standing(claim, known.get(claim.delivery.id), newest) for claim in claims]
+        facts = read_facts(database, ((c.notification.tenant, c.notification.recipient) for c in claims))
+        return Standings(standings, facts, as_of)
+
+    def _newest_of_collapse_keys(self, claims: Sequence[Claim]) -> dict[tuple[int, str], bytes]:
+        asked = [
+            (claim.notification.recipient, claim.notification.collapse_key)
+            for claim in claims
+            if claim.notification.collapse_key is not None
+        ]
+        if not asked:
+            return {}
+        rows = self._database.rows_of_each(
+            "SELECT recipient, collapse_key, id FROM collapse_keys WHERE recipient = ? AND collapse_key = ?", asked
+        )
+        return {(recipient, key): newest for recipient, key, newest in rows}
+
+    async def begin(
+        self, lane: str, claims: Sequence[Claim], as_of: int, now: int
+    ) -> tuple[int, frozenset[DeliveryId]]:
+        with self._database.write() as transaction:
+            cancelled: frozenset[DeliveryId] = frozenset()
+            if int(transaction.run(_LAST_ACT).fetchall()[0][0]) != as_of:
+                states = states_of(transaction, [claim.delivery.id for claim in claims])
+                cancelled = frozenset(i for i, standing in states.items() if standing.state in TERMINAL)
+            tally = Tally()
+            sending = []
+            for claim in claims:
+                delivery = claim.delivery
+                if delivery.id not in cancelled:
+                    before = "unknown" if delivery.unknown_since else "waiting"
+                    tally.delivery(claim.notification.tenant, delivery.id, before, "in_flight")  # type: ignore[arg-type]  # one of two words
+                    sending.append((delivery.id, delivery.step))
+            transaction.run("INSERT INTO intents (lane, at, deliveries) VALUES (?, ?, ?)", (lane, now, pack(sending)))
+            tally.write(transaction)
+            number = transaction.last_row()
+        return number, cancelled
+
+    async def settle(self, settlement: Settlement) -> None:
+        with self._database.write() as transaction:
+            tally = Tally()
+            _write_outcomes(transaction, settlement.outcomes, tally)
+            _apply_early_news(transaction, settlement.outcomes, tally)
+            tally.write(transaction)
+            put_dead_letters(transaction, settlement.dead_letters)
+            retire(transaction, settlement.retirements)
+            suppress(transaction, settlement.suppressions)
+            if settlement.intents:
+                transaction.many("DELETE FROM intents WHERE intent = ?", [(i,) for i in settlement.intents])
+            if settlement.done is not None:
+                commit_position(transaction, settlement.done)
+
+    async def open_intents(self, lane: str) -> Sequence[Intent]:
+        rows = self._database.rows("SELECT intent, at, deliveries FROM intents WHERE lane = ? ORDER BY intent", (lane,))
+        return [Intent(number, lane, at, tuple(i for i, _ in unpack(packed))) for number, at, packed in rows]
+
+    async def put_inbox(self, items: Sequence[InboxItem]) -> None:
+        with self._database.write() as transaction:
+            transaction.many(
+                "INSERT OR IGNORE INTO inbox VALUES (?, ?, ?, ?, ?)",
+                [(i.recipient, i.delivery, i.read_at, i.expires_at, encode(i)) for i in items],
+            )
+
+
+def _by_id(rows: Sequence[Row]) -> dict[DeliveryId, list[Row]]:
+    found: dict[DeliveryId, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return found
+
+
+def _standing(claim: Claim, rows: list[Row] | None, newest: dict[tuple[int, str], bytes]) -> Standing:
+    notification = claim.notification
+    superseded = (
+        notification.collapse_key is not None
+        and newest.get((notification.recipient, notification.collapse_key), b"") > notification.id
+    )
+    if rows is None:
+        return Standing(stale=False, superseded=True) if superseded else _FRESH
+    standing = fold(rows)
+    return Standing(standing.steps > claim.delivery.step or standing.state in TERMINAL, superseded)
+
+
+def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:
+    events = []
+    log: dict[str, list[tuple[bytes]]] = defaultdict(list)
+    due = []
+    parked = []
+    for outcome in outcomes:
+        event = outcome.event
+        events.append(
+            (event.delivery, STEP, event.n, event.state, event.previous, event.at, event.source, event.detail)
+        )
+        tally.delivery(outcome.tenant, event.delivery, event.previous, event.state)
+        again = outcome.again
+        if again is None:
+            continue
+        topic = deliveries_topic(again.channel, again.priority)
+        if outcome.again_at <= event.at and not outcome.park:
+            log[topic].append((encode(again),))
+            continue
+        due.append((outcome.again_at, again.id, topic, encode(again)))
+        if outcome.park:
+            parked.append((again.channel, again.priority, again.id, outcome.again_at))
+    transaction.many(INSERT_EVENTS, events)
+    for topic, records in log.items():
+        transaction.many(f"INSERT INTO {log_table(topic)} (record) VALUES (?)", records)
+    transaction.topics.update(log)
+    if due:
+        transaction.many("INSERT OR REPLACE INTO due VALUES (?, ?, ?, ?)", due)
+        transaction.topics.add("due")
+    if parked:
+        transaction.many("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", parked)
+
+
+def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:
+    """Let news that overtook its own attempt count, now that the attempt's event is there."""
+    waiting = {row[0] for row in transaction.run("SELECT id FROM early_news")}
+    early = [outcome for outcome in outcomes if outcome.event.delivery in waiting]
+    if not early:
+        return
+    identifiers = [outcome.event.delivery for outcome in early]
+    states = fold_all(identifiers, transaction.many(SELECT_EVENTS, [(i,) for i in identifiers]))
+    for outcome in early:
+        standing = states[outcome.event.delivery]
+        if standing.state == standing.step_state:
+            continue
+        tally.delivery(outcome.tenant, outcome.event.delivery, standing.step_state, standing.state)
+        # The last of its news carries the move, so that counting the rows gives what the counters say.
+        transaction.run(
+            "UPDATE delivery_events SET previous = ?, state = ? WHERE id = ? AND kind = ? AND n ="
+            " (SELECT max(n) FROM delivery_events WHERE id = ? AND kind = ? AND previous = state)",
+            (standing.step_state, standing.state, outcome.event.delivery, NEWS, outcome.event.delivery, NEWS),
+        )
+    transaction.many("DELETE FROM early_news WHERE id = ?", [(i,) for i in identifiers])
+
+
+def put_dead_letters(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
+    """Add dead letters; one that was replayed and failed again is open once more."""
+    if not letters:
+        return
+    transaction.many(
+        _PUT_DEAD_LETTER,
+        [
+            (
+                letter.delivery.id,
+                letter.notification.tenant,
+                letter.delivery.channel,
+                letter.provider,
+                letter.notification.type,
+                letter.notification.user_id,
+                letter.reason,
+                letter.code,
+                letter.at,
+                encode(letter.delivery),
+            )
+            for letter in letters
+        ],
+    )
+
+
+def retire(transaction: Transaction, retirements: Sequence[Retirement]) -> None:
+    """Take dead contact points out of their recipients' profiles."""
+    for retirement in retirements:
+        rows = transaction.run("SELECT profile FROM recipients WHERE recipient = ?", (retirement.recipient,)).fetchall()
+        if not rows:
+            continue
+        profile = decode_profile(rows[0][0])
+        kept = tuple(contact for contact in profile.contacts if contact.id != retirement.contact)
+        if len(kept) < len(profile.contacts):
+            changed = type(profile)(profile.user_id, profile.zone, profile.locale, kept, profile.preferences)
+            transaction.run(
+                "UPDATE recipients SET profile = ? WHERE recipient = ?", (encode(changed), retirement.recipient)
+            )
+
+
+def suppress(transaction: Transaction, suppressions: Sequence[Suppression]) -> None:
+    """Add addresses to the suppression list; the first reason stays."""
+    if suppressions:
+        transaction.many(
+            "INSERT INTO suppressions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(s.tenant, s.address, s.reason, s.at, s.detail) for s in suppressions],
+        )

@@ -1,0 +1,72 @@
+"""What waits: due rows that come back to the log in their time, and parked ones that an outage's end brings back."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
+from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
+
+
+class SqliteDue:
+    """The store's side of the outbox."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def release_due(self, now: int, limit: int) -> int:
+        if not self._database.rows("SELECT 1 FROM due WHERE due_at <= ? LIMIT 1", (now,)):
+            return 0
+        with self._database.write() as transaction:
+            rows = transaction.run(
+                "SELECT due_at, id, topic, record FROM due WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", (now, limit)
+            ).fetchall()
+            if rows:
+                transaction.run("DELETE FROM due WHERE (due_at, id) <= (?, ?)", rows[-1][:2])
+                _append(transaction, rows)
+                if transaction.run("SELECT 1 FROM parked LIMIT 1").fetchall():
+                    transaction.many(
+                        "DELETE FROM parked WHERE channel = ? AND priority = ? AND id = ?",
+                        [(*row[2].split(".")[1:], row[1]) for row in rows if row[2].startswith("deliveries.")],
+                    )
+        return len(rows)
+
+    async def next_due(self) -> int | None:
+        rows = self._database.rows("SELECT due_at FROM due ORDER BY due_at LIMIT 1")
+        return int(rows[0][0]) if rows else None
+
+    async def parked(self) -> Sequence[tuple[Channel, Priority]]:
+        return [
+            (channel, priority)
+            for channel in CHANNELS
+            for priority in PRIORITIES
+            if self._database.rows(
+                "SELECT 1 FROM parked WHERE channel = ? AND priority = ? LIMIT 1", (channel, priority)
+            )
+        ]
+
+    async def release_parked(self, channel: Channel, priority: Priority, limit: int) -> int:
+        with self._database.write() as transaction:
+            keys = transaction.run(
+                "SELECT due_at, id FROM parked WHERE channel = ? AND priority = ? ORDER BY id LIMIT ?",
+                (channel, priority, limit),
+            ).fetchall()
+            rows = transaction.many(
+                "SELECT due_at, id, topic, record FROM due WHERE due_at = ? AND id = ?", keys
+            ).fetchall()
+            _append(transaction, rows)
+            transaction.many("DELETE FROM due WHERE due_at = ? AND id = ?", keys)
+            transaction.many(
+                "DELETE FROM parked WHERE channel = ? AND priority = ? AND id = ?",
+                [(channel, priority, identifier) for _, identifier in keys],
+            )
+        return len(rows)
+
+
+def _append(transaction: Transaction, rows: Sequence[Row]) -> None:
+    by_topic: dict[str, list[tuple[bytes]]] = defaultdict(list)
+    for _, _, topic, record in rows:
+        by_topic[topic].append((record,))
+    for topic, records in by_topic.items():
+        transaction.many(f"INSERT INTO {log_table(topic)} (record) VALUES (?)", records)
+    transaction.topics.update(by_topic)

@@ -1,0 +1,178 @@
+"""The read side: stories, lists and the ledger, on a connection and a thread of its own."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_delivery, decode_notification
+from bellhouse.adapters.store.sqlite.database import Database, Row
+from bellhouse.adapters.store.sqlite.events import InFlight, fold_all
+from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.sqlite.recount import read_ledger
+from bellhouse.domain.ids import NotificationId, TenantNo, delivery_id, last_delivery_of, made_at
+from bellhouse.domain.notification import Notification
+from bellhouse.domain.words import CHANNELS, PRIORITIES, DeliveryState, Priority
+from bellhouse.ports.log import GROUP_OF, deliveries_topic, notifications_topic
+from bellhouse.ports.store import Ledger, ListQuery, Story, StoryEvent
+
+_SCAN: Final = 20_000
+"""Rows that one list may look at; a narrower question answers from fewer."""
+
+T = TypeVar("T")
+
+
+class Reader:
+    """A read connection with the same face as a write transaction's `run` and `many`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, bindings: Any = None) -> Any:
+        return self._connection.execute(sql, bindings)
+
+    def many(self, sql: str, rows: Any) -> Any:
+        return self._connection.executemany(sql, rows)
+
+    def snapshot(self, work: Callable[["Reader"], T]) -> T:
+        """Run `work` on one consistent state of the file."""
+        self._connection.execute("BEGIN")
+        try:
+            return work(self)
+        finally:
+            self._connection.execute("COMMIT")
+
+
+class SqliteInsights:
+    """The Insights port."""
+
+    def __init__(self, database: Database) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="insights")
+        self._reader = Reader(database.read_connection())
+
+    async def _ask(self, work: Callable[[Reader], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.snapshot, work)
+
+    async def story(self, tenant: TenantNo | None, notification: NotificationId) -> Story | None:
+        return await self._ask(lambda reader: _story(reader, tenant, notification))
+
+    async def list(self, query: ListQuery) -> Sequence[tuple[Notification, str]]:
+        return await self._ask(lambda reader: _list(reader, query))
+
+    async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
+        return await self._ask(lambda reader: read_ledger(reader, tenant, now, recount))
+
+    async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
+        return await self._ask(_oldest_pending)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._reader._connection.close()
+
+
+def _story(reader: Reader, tenant: TenantNo | None, identifier: NotificationId) -> Story | None:
+    rows = reader.run("SELECT record FROM notifications WHERE id = ?", (identifier,)).fetchall()
+    if not rows:
+        return None
+    notification = decode_notification(rows[0][0])
+    if tenant is not None and notification.tenant != tenant:
+        return None
+    decided = reader.run("SELECT record FROM decisions WHERE id = ?", (identifier,)).fetchall()
+    decision = decode_decision(decided[0][0]) if decided else None
+    rows = reader.run(
+        "SELECT id, kind, n, state, detail, at, source FROM delivery_events WHERE id > ? AND id <= ?",
+        (identifier, last_delivery_of(identifier)),
+    ).fetchall()
+    planned = [delivery_id(identifier, d.ordinal) for d in decision.deliveries] if decision else []
+    states = fold_all(planned, [row[:5] for row in rows])
+    sending = InFlight(reader)
+    shown: dict[Any, DeliveryState] = {
+        delivery: "in_flight" if sending.has(delivery, standing) else standing.state
+        for delivery, standing in states.items()
+    }
+    events = [StoryEvent(i, source, n, state, at, detail) for i, _, n, state, detail, at, source in rows]
+    waits = notification.ready_at if decision is None and notification.ready_at > notification.received_at else None
+    return Story(notification, decision, sorted(events, key=lambda event: event.at), shown, waits)
+
+
+def _list(reader: Reader, query: ListQuery) -> Sequence[tuple[Notification, str]]:
+    found: list[tuple[Notification, str]] = []
+    for identifier, record in _candidates(reader, query):
+        notification = decode_notification(record)
+        if notification.tenant != query.tenant or (query.type is not None and notification.type != query.type):
+            continue
+        if query.user_id is not None and notification.user_id != query.user_id:
+            continue
+        decided = reader.run("SELECT state FROM decisions WHERE id = ?", (identifier,)).fetchall()
+        state = decided[0][0] if decided else "waiting"
+        if query.state is None or query.state == state:
+            found.append((notification, state))
+            if len(found) == query.limit:
+                break
+    return found
+
+
+def _candidates(reader: Reader, query: ListQuery) -> Sequence[Row]:
+    """Notifications in question, the newest first: a recipient's own list, or the newest of all."""
+    oldest = (query.since or 0).to_bytes(6) + bytes(10)
+    before = query.before or b"\xff" * 16
+    if query.user_id is None:
+        newest: list[Row] = reader.run(
+            "SELECT id, record FROM notifications WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
+            (before, oldest, _SCAN),
+        ).fetchall()
+        return newest
+    rows = reader.run(
+        "SELECT recipient FROM recipients WHERE tenant = ? AND user_id = ?", (query.tenant, query.user_id)
+    ).fetchall()
+    if not rows:
+        return []
+    ids = _ids_of(reader, rows[0][0], before, oldest)
+    own: list[Row] = reader.many("SELECT id, record FROM notifications WHERE id = ?", [(i,) for i in ids]).fetchall()
+    return own
+
+
+def _ids_of(reader: Reader, recipient: int, before: bytes, oldest: bytes) -> Sequence[bytes]:
+    """A recipient's notifications, from one small segment after another, the newest first."""
+    newest = reader.run("SELECT coalesce(max(segment), 0) FROM recipient_notifications").fetchall()[0][0]
+    ids: list[bytes] = []
+    for segment in range(newest, -1, -1):
+        rows = reader.run(
+            "SELECT id FROM recipient_notifications WHERE segment = ? AND recipient = ? AND id < ? AND id >= ?",
+            (segment, recipient, before, oldest),
+        ).fetchall()
+        ids.extend(row[0] for row in rows)
+        if len(ids) >= _SCAN or (_is_older(reader, segment, oldest)):
+            break
+    return sorted(ids, reverse=True)
+
+
+def _is_older(reader: Reader, segment: int, oldest: bytes) -> bool:
+    """Whether everything before this segment is older than the question asks for."""
+    row = reader.run("SELECT id FROM recipient_notifications WHERE segment = ? LIMIT 1", (segment,)).fetchall()
+    return bool(row) and made_at(row[0][0]) + 60_000 < made_at(oldest)
+
+
+def _oldest_pending(reader: Reader) -> Mapping[tuple[str, Priority], int]:
+    found: dict[tuple[str, Priority], int] = {}
+    for priority in PRIORITIES:
+        first = _first_pending(reader, notifications_topic(priority))
+        if first is not None:
+            found["route", priority] = decode_notification(first).ready_at
+        for channel in CHANNELS:
+            first = _first_pending(reader, deliveries_topic(channel, priority))
+            if first is not None:
+                ready_at = decode_delivery(first).ready_at
+                found["deliver", priority] = min(ready_at, found.get(("deliver", priority), ready_at))
+    return found
+
+
+def _first_pending(reader: Reader, topic: str) -> bytes | None:
+    rows = reader.run(
+        f"SELECT record FROM {log_table(topic)} WHERE offset > coalesce((SELECT offset FROM positions"
+        " WHERE topic = ? AND consumer_group = ?), 0) ORDER BY offset LIMIT 1",
+        (topic, GROUP_OF[topic]),
+    ).fetchall()
+    return rows[0][0] if rows else None

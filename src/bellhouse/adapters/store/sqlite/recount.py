@@ -1,0 +1,149 @@
+"""The ledger: its running counters, and the same figures counted from the rows themselves.
+
+The counters are moved by whoever writes; the recount never looks at them. It counts notifications, decisions, plans,
+events and intents, and each state follows from those. Where the two differ, something was lost or doubled.
+"""
+
+from typing import Final
+
+from bellhouse.adapters.store.sqlite.codec import decode_notification
+from bellhouse.adapters.store.sqlite.database import Reads
+from bellhouse.adapters.store.sqlite.events import fold_all, unpack
+from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.domain.ids import TenantNo
+from bellhouse.domain.words import DELIVERY_STATES, NOTIFICATION_STATES
+from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS
+from bellhouse.ports.store import Ledger, LedgerCheck, LedgerLine
+
+Counts = dict[str, int]
+
+_COUNTED: Final = "SELECT level, state, sum(count) FROM ledger WHERE coalesce(?, tenant) = tenant GROUP BY 1, 2"
+
+
+def read_ledger(reader: Reads, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
+    """Both levels with their equations; with `recount` also counted from the rows (all tenants together)."""
+    counted = {(level, state): count for level, state, count in reader.run(_COUNTED, (tenant,))}
+    accepted = sum(counted.get(("notification", state), 0) for state in NOTIFICATION_STATES)
+    planned = sum(counted.get(("delivery", state), 0) for state in DELIVERY_STATES)
+    notifications: Counts | None = None
+    deliveries: Counts | None = None
+    checks = []
+    if tenant is None:
+        stored = reader.run("SELECT value FROM meta WHERE name = 'accepted'").fetchall()[0][0]
+        checks.append(LedgerCheck("accepted by the counters = answers promised at the door", accepted, stored))
+        if recount:
+            notifications, deliveries = _recount_notifications(reader), _recount_deliveries(reader)
+            checks += _recount_checks(reader, accepted, planned, counted, notifications, deliveries)
+    lines = [
+        LedgerLine("notification", state, counted.get(("notification", state), 0), _of(notifications, state))
+        for state in NOTIFICATION_STATES
+    ] + [
+        LedgerLine("delivery", state, counted.get(("delivery", state), 0), _of(deliveries, state))
+        for state in DELIVERY_STATES
+    ]
+    return Ledger(now, accepted, planned, lines, checks)
+
+
+def _of(counts: Counts | None, state: str) -> int | None:
+    return None if counts is None else counts[state]
+
+
+def _recount_notifications(reader: Reads) -> Counts:
+    counts: Counts = dict.fromkeys(NOTIFICATION_STATES, 0)
+    counts.update(dict(reader.run("SELECT state, count(*) FROM decisions GROUP BY state").fetchall()))
+    total = reader.run("SELECT count(*) FROM notifications").fetchall()[0][0]
+    counts["waiting"] = total - sum(count for state, count in counts.items() if state != "waiting")
+    return counts
+
+
+def _recount_deliveries(reader: Reads) -> Counts:
+    """Every delivery begins as waiting and is moved by its rows; what an open intent names is in flight."""
+    counts: Counts = dict.fromkeys(DELIVERY_STATES, 0)
+    counts["waiting"] = reader.run("SELECT coalesce(sum(count), 0) FROM decisions").fetchall()[0][0]
+    resumed = 0
+    for previous, state, rows in reader.run("SELECT previous, state, count(*) FROM delivery_events GROUP BY 1, 2"):
+        counts[previous] -= rows
+        counts[state] += rows
+        if previous == "in_flight":
+            resumed += rows
+    named = [pair for (packed,) in reader.run("SELECT deliveries FROM intents").fetchall() for pair in unpack(packed)]
+    states = fold_all(
+        [identifier for identifier, _ in named],
+        reader.many("SELECT id, kind, n, state, detail FROM delivery_events WHERE id = ?", [(i,) for i, _ in named]),
+    )
+    sending = [states[identifier] for identifier, step in named if states[identifier].steps <= step]
+    was_unknown = _taken_up_unknowns(reader) + sum(1 for standing in sending if standing.step_state == "unknown")
+    counts["in_flight"] += resumed + len(sending)
+    counts["unknown"] -= was_unknown
+    counts["waiting"] -= resumed + len(sending) - was_unknown
+    return counts
+
+
+def _taken_up_unknowns(reader: Reads) -> int:
+    """How many attempts began from `unknown`: a step after one that ended there, made in flight."""
+    return int(
+        reader.run(
+            "SELECT count(*) FROM delivery_events AS was JOIN delivery_events AS next ON next.id = was.id"
+            " AND next.kind = 0 AND next.n = was.n + 1 WHERE was.kind = 0 AND was.state = 'unknown'"
+            " AND next.previous = 'in_flight'"
+        ).fetchall()[0][0]
+    )
+
+
+def _recount_checks(
+    reader: Reads,
+    accepted: int,
+    planned: int,
+    counted: dict[tuple[str, str], int],
+    notifications: Counts,
+    deliveries: Counts,
+) -> list[LedgerCheck]:
+    rows = reader.run("SELECT count(*) FROM notifications").fetchall()[0][0]
+    listed = reader.run("SELECT count(*) FROM recipient_notifications").fetchall()[0][0]
+    plans = reader.run("SELECT coalesce(sum(count), 0) FROM decisions").fetchall()[0][0]
+    checks = [
+        LedgerCheck("accepted = stored notifications", accepted, rows),
+        LedgerCheck("accepted = entries in recipients' lists", accepted, listed),
+        LedgerCheck("planned = deliveries of stored decisions", planned, plans),
+        LedgerCheck(
+            "waiting to be routed = not yet read in the log + due and undecided",
+            counted.get(("notification", "waiting"), 0),
+            _unrouted(reader),
+        ),
+    ]
+    for level, recounted in (("notification", notifications), ("delivery", deliveries)):
+        checks += [
+            LedgerCheck(f"{level}s {state} = counted from the rows", counted.get((level, state), 0), count)
+            for state, count in recounted.items()
+        ]
+    return checks
+
+
+def _unrouted(reader: Reads) -> int:
+    """Records behind the routers' positions and due notifications, less those that a cancellation has decided."""
+    waiting = 0
+    for topic in NOTIFICATION_TOPICS:
+        position = reader.run(
+            "SELECT offset FROM positions WHERE topic = ? AND consumer_group = ?", (topic, GROUP_OF[topic])
+        ).fetchall()[0][0]
+        waiting += reader.run(f"SELECT count(*) FROM {log_table(topic)} WHERE offset > ?", (position,)).fetchall()[0][0]
+    due = "FROM due WHERE topic LIKE 'notifications.%'"
+    waiting += reader.run(f"SELECT count(*) {due}").fetchall()[0][0]
+    cancelled = reader.run(f"SELECT count(*) {due} AND id IN (SELECT id FROM decisions)").fetchall()[0][0]
+    return int(waiting - cancelled - _cancelled_in_log(reader))
+
+
+def _cancelled_in_log(reader: Reads) -> int:
+    """Notifications that were cancelled while their record waits in the log."""
+    cancelled = {row[0] for row in reader.run("SELECT id FROM decisions WHERE state = 'cancelled'")}
+    if not cancelled:
+        return 0
+    found = 0
+    for topic in NOTIFICATION_TOPICS:
+        records = reader.run(
+            f"SELECT record FROM {log_table(topic)} WHERE offset > (SELECT offset FROM positions"
+            " WHERE topic = ? AND consumer_group = ?)",
+            (topic, GROUP_OF[topic]),
+        )
+        found += sum(1 for (record,) in records if decode_notification(record).id in cancelled)
+    return found

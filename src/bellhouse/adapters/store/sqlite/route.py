@@ -1,0 +1,88 @@
+"""What route asks of the store: facts of recipients, and decisions made durable with their deliveries."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
+from bellhouse.adapters.store.sqlite.database import Database, Transaction
+from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.log import commit_position
+from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.domain.ids import RecipientNo, TenantNo
+from bellhouse.domain.notification import Notification
+from bellhouse.ports.log import Position, deliveries_topic
+from bellhouse.ports.store import Facts, Routed
+
+_PUT_DECISION: Final = "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
+_NO_ADDRESSES: Final[frozenset[str]] = frozenset()
+
+
+def read_facts(database: Database, recipients: Iterable[tuple[TenantNo, RecipientNo]]) -> Facts:
+    """Profiles of these recipients, and the suppressed among their addresses."""
+    wanted = {recipient: tenant for tenant, recipient in recipients}
+    rows = database.rows_of_each(
+        "SELECT recipient, profile FROM recipients WHERE recipient = ?", [(recipient,) for recipient in wanted]
+    )
+    profiles = {recipient: decode_profile(blob) for recipient, blob in rows}
+    if not database.rows("SELECT 1 FROM suppressions LIMIT 1"):
+        return Facts(profiles, {})
+    asked = [
+        (wanted[recipient], contact.address)
+        for recipient, profile in profiles.items()
+        for contact in profile.contacts
+        if contact.address
+    ]
+    suppressed: dict[TenantNo, frozenset[str]] = defaultdict(frozenset)
+    found = database.rows_of_each("SELECT tenant, address FROM suppressions WHERE tenant = ? AND address = ?", asked)
+    for tenant, address in found:
+        suppressed[tenant] |= {address}
+    return Facts(profiles, suppressed)
+
+
+class SqliteRoute:
+    """The store's side of the router."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def facts(self, notifications: Sequence[Notification]) -> Facts:
+        return read_facts(self._database, ((n.tenant, n.recipient) for n in notifications))
+
+    async def decide(self, routed: Sequence[Routed], now: int, done: Position | None) -> int:
+        with self._database.write() as transaction:
+            rows = [
+                (item.notification.id, item.decision.state, len(item.deliveries), encode(item.decision))
+                for item in routed
+            ]
+            # Decision and log rows share this transaction: what is decided already has been published too.
+            new = {row[0] for row in transaction.many(_PUT_DECISION, rows)}
+            fresh = routed if len(new) == len(routed) else [r for r in routed if r.notification.id in new]
+            _publish(transaction, fresh, now)
+            if done is not None:
+                commit_position(transaction, done)
+        return len(fresh)
+
+
+def _publish(transaction: Transaction, fresh: Sequence[Routed], now: int) -> None:
+    tally = Tally()
+    log: dict[str, list[tuple[bytes]]] = defaultdict(list)
+    due = []
+    for item in fresh:
+        notification = item.notification
+        tally.notification(notification.tenant, notification.id, "waiting", item.decision.state)
+        if item.deliveries:
+            tally.delivery(notification.tenant, notification.id, None, "waiting", len(item.deliveries))
+        for delivery in item.deliveries:
+            topic = deliveries_topic(delivery.channel, delivery.priority)
+            if delivery.ready_at > now:
+                due.append((delivery.ready_at, delivery.id, topic, encode(delivery)))
+            else:
+                log[topic].append((encode(delivery),))
+    for topic, records in log.items():
+        transaction.many(f"INSERT INTO {log_table(topic)} (record) VALUES (?)", records)
+    transaction.topics.update(log)
+    if due:
+        transaction.many("INSERT INTO due VALUES (?, ?, ?, ?)", due)
+        transaction.topics.add("due")
+    tally.write(transaction)
