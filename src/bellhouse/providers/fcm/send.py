@@ -1,10 +1,11 @@
 """Sending by FCM HTTP v1: one call per message, all of a batch at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bellhouse.domain.attempt import Accepted, AccountFault, Permanent, TokenInvalid, Verdict
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Exchange, Message, Report, Request, Sheet, Transport
+from bellhouse.providers.calls import call_each
 from bellhouse.providers.fcm.config import FcmConfig
 from bellhouse.providers.fcm.errors import MISMATCH, STALE_CREDENTIALS, verdict_of
 from bellhouse.providers.fcm.message import body_encoder, refusal
@@ -79,39 +80,34 @@ class FcmProvider:
 
     async def _round(self, batch: Sequence[Message], indexes: Sequence[int], token: str, report: Report) -> _Held:
         """One call per message. Reports what is settled and returns what needs a second look."""
-        requests, sent = self._requests(batch, indexes, token, report)
         held: _Held = []
         now = self._clock.now
 
-        def answered(place: int, exchange: Exchange, seconds: float) -> None:
+        def answered(index: int, exchange: Exchange, seconds: float) -> None:
             verdict = verdict_of(exchange, now())
             if isinstance(verdict, Accepted):
                 self._proven = True
-                report(sent[place], verdict, seconds)
+                report(index, verdict, seconds)
             elif isinstance(verdict, AccountFault | TokenInvalid) and verdict.code in _SECOND_LOOK:
-                held.append((sent[place], verdict, seconds))
+                held.append((index, verdict, seconds))
             else:
-                report(sent[place], verdict, seconds)
+                report(index, verdict, seconds)
 
-        await self._transport.exchange(requests, answered, self._sheet.timeout_s)
+        await call_each(
+            self._transport, batch, indexes, self._request_of(token), answered, report, self._sheet.timeout_s
+        )
         return held
 
-    def _requests(
-        self, batch: Sequence[Message], indexes: Sequence[int], token: str, report: Report
-    ) -> tuple[list[Request], Sequence[int]]:
-        """The calls, and which message each is for; what is no push message is reported at once."""
+    def _request_of(self, token: str) -> Callable[[Message], Request | Permanent]:
+        """How a message of this round is written; the headers are one value for all of them."""
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         now_s = self._clock.now() // 1000
-        requests: list[Request] = []
-        sent: list[int] = []
-        for index in indexes:
-            body = self._body_of(batch[index], now_s)
-            if isinstance(body, Permanent):
-                report(index, body, 0.0)
-            else:
-                requests.append(Request("POST", self._path, headers, body))
-                sent.append(index)
-        return requests, sent
+
+        def request_of(message: Message) -> Request | Permanent:
+            body = self._body_of(message, now_s)
+            return body if isinstance(body, Permanent) else Request("POST", self._path, headers, body)
+
+        return request_of
 
     def _judged(self, verdict: AccountFault | TokenInvalid) -> Verdict:
         """A mismatched sender is the token's fault if other tokens work, else the project's."""
