@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import product
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -219,6 +220,16 @@ METRICS: Final[tuple[Metric, ...]] = (
 )  # fmt: skip
 
 BY_NAME: Final = {metric.name: metric for metric in METRICS}
+
+
+def from_zero(metric: Metric) -> Iterator[tuple[str, ...]]:
+    """The series that a counter shows from the start: all, where its labels' values are known beforehand.
+
+    `increase()` cannot see the first jump of a series that did not exist before it.
+    """
+    lists = [label.words for label in metric.labels]
+    if metric.kind == "counter" and all(words.limit == 0 or words is REJECT_REASON for words in lists):
+        yield from product(*(words.values for words in lists))
 
 
 def _values(words: Words) -> str:
