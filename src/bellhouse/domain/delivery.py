@@ -19,7 +19,7 @@ TERMINAL: Final[frozenset[DeliveryState]] = frozenset({"delivered", "failed", "d
 
 MOVES: Final[dict[DeliveryState, frozenset[DeliveryState]]] = {
     "waiting": frozenset({"waiting", "in_flight", "expired", "cancelled", "failed", "dead_lettered", "delivered"}),
-    "in_flight": frozenset({"waiting", "unknown", "sent", "delivered", "failed", "dead_lettered"}),
+    "in_flight": frozenset({"in_flight", "waiting", "unknown", "sent", "delivered", "failed", "dead_lettered"}),
     "unknown": frozenset(
         {"waiting", "in_flight", "sent", "delivered", "failed", "dead_lettered", "expired", "cancelled"}
     ),
@@ -52,7 +52,7 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, gc=False):
     step: int = 0
     """How many worker events this delivery has had: the next one's number. It makes a redelivered record visible."""
     attempt: int = 0
-    """Calls so far that count against the limit of attempts."""
+    """Failed attempts so far that count against their limit; a failover to another provider is part of one."""
     ready_at: int = 0
     """When it may leave (ms since the epoch): receipt, or the due moment of what was scheduled or deferred."""
     tried: tuple[str, ...] = ()
@@ -61,6 +61,8 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Whether it comes back from an outage's park."""
     unknown_since: int = 0
     """When an attempt's outcome became unknown (ms); 0 when none is."""
+    calls: int = 0
+    """Calls of providers so far; the next one's number is one more, and travels to the provider and back."""
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -73,7 +73,7 @@ class Database:
         with _translated():
             self._lock = os.open(f"{path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self.connection = self._connect()
-            self._checkpointer = _Checkpointer(self._connect(), checkpoint_pages)
+            self._checkpointer = _Checkpointer(self._connect(), path, checkpoint_pages)
             self.connection.set_wal_hook(self._checkpointer.noticed)
 
     def _connect(self) -> apsw.Connection:
@@ -133,11 +133,14 @@ class Database:
 class _Checkpointer:
     """Moves the WAL into the file on a thread and a connection of its own.
 
-    A checkpoint stalls whoever runs it by 18-26 ms at 4,000 pages (docs/adr/0003); nobody waits for this thread.
+    A checkpoint stalls whoever runs it by 18-26 ms at 4,000 pages (docs/adr/0003); nobody waits for this thread. Under
+    an unbroken load a passive checkpoint never catches up with the last frame, and the WAL would grow for ever: so
+    a second one, of the few frames that came meanwhile, holds the writers' lock.
     """
 
-    def __init__(self, connection: apsw.Connection, pages: int) -> None:
+    def __init__(self, connection: apsw.Connection, path: Path, pages: int) -> None:
         self._connection = connection
+        self._lock = os.open(f"{path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pages = pages
         self._wanted = threading.Event()
         self._closing = False
@@ -158,15 +161,24 @@ class _Checkpointer:
                 return
             try:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._catch_up()
             except apsw.Error:
                 # Another process checkpoints right now, or the disk is full; the next commit asks again.
                 continue
+
+    def _catch_up(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
         self._closing = True
         self._wanted.set()
         self._thread.join()
         self._connection.close()
+        os.close(self._lock)
 
 
 @contextmanager

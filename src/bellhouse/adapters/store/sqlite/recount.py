@@ -64,7 +64,7 @@ def _recount_deliveries(reader: Reads) -> Counts:
     for previous, state, rows in reader.run("SELECT previous, state, count(*) FROM delivery_events GROUP BY 1, 2"):
         counts[previous] -= rows
         counts[state] += rows
-        if previous == "in_flight":
+        if previous == "in_flight" and state != "in_flight":
             resumed += rows
     named = [pair for (packed,) in reader.run("SELECT deliveries FROM intents").fetchall() for pair in unpack(packed)]
     states = fold_all(

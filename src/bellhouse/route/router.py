@@ -1,0 +1,174 @@
+"""The router of one priority: polls notifications, decides each from the batch's facts, stores and publishes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from bellhouse.domain.catalogue import NotificationType
+from bellhouse.domain.delivery import Delivery
+from bellhouse.domain.ids import TenantNo, delivery_id
+from bellhouse.domain.notification import Decision, Notification
+from bellhouse.domain.words import Channel, Priority
+from bellhouse.policy.decide import decide
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log, Polled, Position, notifications_topic, routing_group
+from bellhouse.ports.store import CatalogueStore, Facts, Routed, RouteStore, StoreUnavailable
+from bellhouse.ports.telemetry import Logbook, Telemetry
+
+_IDLE_S: Final = 1.0
+"""How long an idle router trusts the doorbell before it looks for itself."""
+_STORE_DOWN_S: Final = 0.5
+
+_NO_STOPS: Final[frozenset[str]] = frozenset()
+_decode: Final = msgspec.msgpack.Decoder(Notification).decode
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """A type with its template as they stand for one batch."""
+
+    type: NotificationType
+    template: str | None
+    version: int
+    channels: frozenset[Channel]
+
+
+class Router:
+    """Routes one priority. Service; one of it per priority in the whole house."""
+
+    def __init__(
+        self,
+        priority: Priority,
+        store: RouteStore,
+        catalogue: CatalogueStore,
+        log: Log,
+        clock: Clock,
+        telemetry: Telemetry,
+        logbook: Logbook,
+        batch: int = 300,
+    ) -> None:
+        self.name = f"router-{priority}"
+        self._priority = priority
+        self._topic = notifications_topic(priority)
+        self._group = routing_group(priority)
+        self._store = store
+        self._catalogue = catalogue
+        self._log = log
+        self._clock = clock
+        self._telemetry = telemetry
+        self._logbook = logbook
+        self._batch = batch
+        self._draining = False
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        position = await self._log.position(self._group, self._topic)
+        while not self._draining:
+            polled = await self._log.poll(self._topic, position, self._batch)
+            if not polled:
+                await self._log.wait(self._topic, _IDLE_S)
+                continue
+            try:
+                await self.route(polled)
+                position = polled[-1].offset
+            except StoreUnavailable as down:
+                self._logbook.note("error", "Routing waits for the store", reason=down.reason, remedy=down.remedy)
+                await self._clock.sleep(_STORE_DOWN_S)
+            await self._clock.sleep(0)
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    async def route(self, polled: Sequence[Polled]) -> None:
+        """Decide a batch, make the decisions durable, and publish their deliveries."""
+        began = self._clock.monotonic()
+        opened = self._open(polled)
+        facts = await self._store.facts([notification for notification, _ in opened])
+        kinds = await self._kinds(opened)
+        now = self._clock.now()
+        routed = [
+            _routed(notification, record, kinds[notification.tenant, notification.type], facts, now)
+            for notification, record in opened
+        ]
+        await self._store.decide(routed, now, Position(self._group, self._topic, polled[-1].offset))
+        self._count(routed, self._clock.monotonic() - began)
+
+    def _open(self, polled: Sequence[Polled]) -> list[tuple[Notification, bytes]]:
+        opened = []
+        for record in polled:
+            try:
+                opened.append((_decode(record.value), record.value))
+            except msgspec.DecodeError as error:
+                self._logbook.note(
+                    "error", "Unreadable record skipped", topic=self._topic, offset=record.offset, error=str(error)
+                )
+        return opened
+
+    async def _kinds(self, opened: Sequence[tuple[Notification, bytes]]) -> dict[tuple[TenantNo, str], _Kind]:
+        kinds: dict[tuple[TenantNo, str], _Kind] = {}
+        for notification, _ in opened:
+            key = (notification.tenant, notification.type)
+            if key not in kinds:
+                kinds[key] = await self._kind(*key)
+        return kinds
+
+    async def _kind(self, tenant: TenantNo, name: str) -> _Kind:
+        kind = await self._catalogue.type(tenant, name)
+        if kind is None:
+            # A type is never deleted; only a file put together by hand can come here.
+            return _Kind(NotificationType(name, "product", channels=()), None, 0, frozenset())
+        template = await self._catalogue.template(tenant, kind.template or name)
+        if template is None:
+            return _Kind(kind, None, 0, frozenset())
+        channels = frozenset(channel for contents in template.locales.values() for channel in contents)
+        return _Kind(kind, template.name, template.version, channels)
+
+    def _count(self, routed: Sequence[Routed], seconds: float) -> None:
+        self._telemetry.routing_took(self._priority, [seconds] * len(routed))
+        planned = Counter(delivery.channel for item in routed for delivery in item.deliveries)
+        for channel, count in planned.items():
+            self._telemetry.routed(channel, self._priority, count)
+        refused = Counter(
+            (reason.code, reason.channel or "in_app") for item in routed for reason in item.decision.reasons
+        )
+        for (code, refused_channel), count in refused.items():
+            self._telemetry.suppressed(code, refused_channel, count)
+
+
+def _routed(notification: Notification, record: bytes, kind: _Kind, facts: Facts, now: int) -> Routed:
+    decision = decide(
+        notification,
+        kind.type,
+        facts.profiles.get(notification.recipient),
+        facts.suppressed.get(notification.tenant, _NO_STOPS),
+        kind.channels,
+        kind.template,
+        kind.version,
+        now,
+    )
+    return Routed(notification, decision, _deliveries(notification, record, decision))
+
+
+def _deliveries(notification: Notification, record: bytes, decision: Decision) -> tuple[Delivery, ...]:
+    """The records of a decision's deliveries; the same decision always makes the same ones."""
+    raw = msgspec.Raw(record)
+    return tuple(
+        Delivery(
+            delivery_id(notification.id, plan.ordinal),
+            plan.channel,
+            notification.priority,
+            plan.contact,
+            notification.expires_at,
+            decision.template,
+            decision.template_version,
+            raw,
+            ready_at=max(notification.ready_at, plan.not_before),
+        )
+        for plan in decision.deliveries
+    )
