@@ -35,6 +35,11 @@ def text_of(value: object) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
+def number_of(value: object) -> float | None:
+    """A JSON value that should be a finite number, written as one or as text; None for anything else."""
+    return _number(text_of(value))
+
+
 def objects_of(value: object) -> list[dict[str, Any]]:
     """The objects of a JSON value that should be an array of them."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

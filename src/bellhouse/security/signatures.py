@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 VonageMethod = Literal["md5hash", "md5", "sha1", "sha256", "sha512"]
 """A Vonage account's signature setting: `md5hash` is a plain MD5 with the secret appended, the others are HMACs."""
 
+TwilioAlgorithm = Literal["sha1", "sha256"]
+
 _VONAGE_UNSAFE: Final = str.maketrans("&=", "__")
 _RECEIPT_BYTES: Final = 18
 _MAC_BYTES: Final = 16
@@ -66,7 +68,7 @@ def same_secret(given: str, expected: str) -> bool:
 
 
 def twilio_signature(
-    secret: str, url: str, form: Iterable[tuple[str, str]], algorithm: Literal["sha1", "sha256"] = "sha1"
+    secret: str, url: str, form: Iterable[tuple[str, str]], algorithm: TwilioAlgorithm = "sha1"
 ) -> str:
     """Twilio's signature of a form post: base64 of an HMAC over the URL and, by sorted name, each name and value.
 
@@ -118,9 +120,15 @@ class SendGridKey:
         return True
 
 
-def twilio_signed(secret: str, urls: Sequence[str], form: Sequence[tuple[str, str]], signature: str) -> bool:
-    """Whether `signature` is Twilio's HMAC-SHA1 for one of the ways in which the URL may have been written."""
-    matches = [same_secret(signature, twilio_signature(secret, url, form)) for url in urls]
+def twilio_signed(
+    secret: str,
+    urls: Sequence[str],
+    form: Sequence[tuple[str, str]],
+    signature: str,
+    algorithm: TwilioAlgorithm = "sha1",
+) -> bool:
+    """Whether `signature` is Twilio's for one of the ways in which the URL may have been written."""
+    matches = [same_secret(signature, twilio_signature(secret, url, form, algorithm)) for url in urls]
     return any(matches)
 
 
