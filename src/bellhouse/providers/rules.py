@@ -15,6 +15,8 @@ LONGEST_WAIT_MS = 86_400_000
 """No provider's hint is believed beyond a day: a wrong clock or unit must not park a message for a year."""
 
 
+_LATEST_S = 1e11
+
 UNREADABLE = (ValueError, RecursionError)
 """What msgspec raises for a body that is not what it should be: malformed, not UTF-8, or nested without end."""
 
@@ -32,12 +34,23 @@ def text_of(value: object) -> str:
     """A JSON value that should be a string or a number, as text; empty for anything else."""
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    try:
+        return str(value)
+    except ValueError:  # an integer of thousands of digits
+        return ""
 
 
 def number_of(value: object) -> float | None:
     """A JSON value that should be a finite number, written as one or as text; None for anything else."""
     return _number(text_of(value))
+
+
+def epoch_ms(value: object) -> int | None:
+    """A JSON value in epoch seconds, as ms since the epoch; None where it is none or far from any real time."""
+    seconds = number_of(value)
+    return int(seconds * 1000) if seconds is not None and 0 <= seconds < _LATEST_S else None
 
 
 def objects_of(value: object) -> list[dict[str, Any]]:
