@@ -141,10 +141,12 @@ def _fcm(known: Secrets, ports: Ports) -> dict[str, object]:
     }
 
 
-def tls_context(known: Secrets) -> ssl.SSLContext:
-    """A server context with the simulator's certificate."""
+def tls_context(known: Secrets, alpn: list[str]) -> ssl.SSLContext:
+    """A server context with the simulator's certificate, offering `alpn`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if alpn:
+        context.set_alpn_protocols(alpn)
     # The ssl module reads certificate and key from files only.
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(known.tls_private_key + known.tls_cert_pem + known.ca_pem)

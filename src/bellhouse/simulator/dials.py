@@ -70,9 +70,12 @@ class Dials(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class FcmDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """FCM: life of an access token, and the project quota per clock minute (0 = none; the real one is 600,000)."""
+    """FCM: life of an access token; calls before an HTTP/2 connection is told to go, and the project's quota per
+    clock minute (0 = none; the real quota is 600,000).
+    """
 
     token_lifetime_s: Annotated[float, Meta(gt=0, le=86_400)] = 3600
+    calls_per_connection: Annotated[int, Meta(ge=0)] = 0
     quota_per_minute: Annotated[int, Meta(ge=0)] = 0
 
 

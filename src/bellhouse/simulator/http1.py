@@ -94,9 +94,10 @@ class HeadReader:
 class Http1(asyncio.Protocol):
     """One connection; it is itself the `Exchange` of the one call it carries at a time."""
 
-    def __init__(self, heads: HeadReader, roster: Roster) -> None:
+    def __init__(self, heads: HeadReader, roster: Roster, http2: Callable[[], asyncio.Protocol]) -> None:
         self._heads = heads
         self._roster = roster
+        self._http2 = http2
         self._buffer = bytearray()
         self._head: RequestHead | None = None
         self._keep_alive = True
@@ -135,11 +136,24 @@ class Http1(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._buffer:
             self.touched = monotonic()
+            if data[:3] == b"PRI" and self._head is None and not self._busy:
+                self._become_http2(data)
+                return
         self._buffer += data
         if not self._busy:
             self._advance()
         elif len(self._buffer) > HEAD_LIMIT and self._transport is not None:
             self._transport.pause_reading()
+
+    def _become_http2(self, data: bytes) -> None:
+        """The peer knew beforehand that we speak HTTP/2 (RFC 9113, 3.3)."""
+        transport = self._transport
+        if transport is not None:
+            self._roster.leave(self)
+            protocol = self._http2()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            protocol.data_received(data)
 
     def eof_received(self) -> bool:
         return self._busy

@@ -16,7 +16,6 @@ class Wheel:
         self._ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0
-        self.after_turn: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return sum(len(slot) for slot in self._slots.values())
@@ -49,8 +48,6 @@ class Wheel:
         while self._ticks and self._ticks[0] <= now:
             for action, args in self._slots.pop(heapq.heappop(self._ticks)):
                 run_safely(action, *args)
-        for action in self.after_turn:
-            action()
         if self._ticks and self._timer is None:
             self._arm(self._ticks[0])
 

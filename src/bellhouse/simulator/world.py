@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
@@ -16,8 +15,10 @@ from bellhouse.simulator.clock import monotonic
 from bellhouse.simulator.control import Control
 from bellhouse.simulator.credentials import Ports, load, published, tls_context
 from bellhouse.simulator.desk import Desk
-from bellhouse.simulator.dials import Board, Dials
-from bellhouse.simulator.http1 import HeadReader, Http1, Resolve
+from bellhouse.simulator.dials import Board, Dials, FcmDials
+from bellhouse.simulator.door import ALPN, Door
+from bellhouse.simulator.http1 import Resolve
+from bellhouse.simulator.http2 import Manners
 from bellhouse.simulator.listener import Listener, bind
 from bellhouse.simulator.oauth import TokenDesk
 from bellhouse.simulator.options import Options
@@ -86,6 +87,8 @@ class World:
         }
         self._control = Control(self._board, self._receipts, self._office, self.reset)
         self._router = Router(counters, self._control)
+        self._manners = Manners()
+        self._board.listen("fcm", self._tune_http2)
         self._listeners: list[Listener] = []
 
     def reset(self) -> None:
@@ -107,7 +110,7 @@ class World:
             for index, name in enumerate(_HTTP)
         }
         tls_port = options.tls_port if options.tls_port is not None else base and base + 5
-        secure = self._listener(tls_port, self._router.providers, tls_context(self._known))
+        secure = self._listener(tls_port, self._router.providers, tls_context(self._known, ALPN))
         for listener in self._listeners:
             await listener.start()
         for name in _HTTP:
@@ -127,11 +130,16 @@ class World:
         return _ready(ports, shared.port)
 
     def _listener(self, port: int, resolve: Resolve, tls: ssl.SSLContext | None = None) -> Listener:
-        heads, roster = HeadReader(resolve), Roster(self._options.max_connections)
-        made: Callable[[], Http1] = partial(Http1, heads, roster)
-        listener = Listener(bind(self._options.host, port), made, roster, tls)
+        roster = Roster(self._options.max_connections)
+        door = Door(resolve, roster, self._manners)
+        protocol = door.http1 if tls is None else door.by_alpn
+        listener = Listener(bind(self._options.host, port), protocol, roster, tls)
         self._listeners.append(listener)
         return listener
+
+    def _tune_http2(self, dials: Dials) -> None:
+        assert isinstance(dials, FcmDials)
+        self._manners.calls_per_connection = dials.calls_per_connection
 
     def _sweep(self) -> None:
         now = monotonic()
