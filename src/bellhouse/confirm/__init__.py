@@ -1,0 +1,1 @@
+"""Confirm: verifies callbacks, reads them into our words, and advances deliveries."""

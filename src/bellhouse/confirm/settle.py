@@ -1,0 +1,148 @@
+"""Settles news: groups what callbacks bring into one transaction, and follows up on bounces, complaints and STOP."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from bellhouse.domain.delivery import Detail
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.provider import News
+from bellhouse.ports.store import (
+    Confirmed,
+    ConfirmStore,
+    NewsRow,
+    Retirement,
+    StoreUnavailable,
+    Suppression,
+)
+from bellhouse.ports.telemetry import Telemetry
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_MAX_WAITING: Final = 20_000
+"""News that may wait for their commit; beyond it a callback is refused, and its provider repeats it."""
+
+
+class NewsBusy(Exception):
+    """More news than can be written: answer 503 with Retry-After, the provider repeats the callback."""
+
+
+class NewsSettler:
+    """Takes the news of many callbacks and makes them durable together; each caller waits for its own commit.
+
+    What arrived while the last commit ran is the next one's batch: no timer, no queue of its own.
+    """
+
+    def __init__(self, store: ConfirmStore, clock: Clock, telemetry: Telemetry) -> None:
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._waiting: list[tuple[str, Sequence[News], asyncio.Future[None]]] = []
+        self._count = 0
+        self._flushing = False
+
+    async def settle(self, provider: str, news: Sequence[News]) -> None:
+        """Return when this news is durable. Raises NewsBusy, or StoreUnavailable (nothing was written)."""
+        if self._count + len(news) > _MAX_WAITING:
+            raise NewsBusy
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((provider, news, done))
+        self._count += len(news)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._start)
+        await done
+
+    def _start(self) -> None:
+        self._task = asyncio.ensure_future(self._flush())
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            self._count = 0
+            try:
+                await self._write(taken)
+            except Exception as error:
+                # Whoever waits answers its provider with an error, and the provider repeats.
+                for _, _, done in taken:
+                    if not done.done():
+                        done.set_exception(error if isinstance(error, StoreUnavailable) else NewsBusy(str(error)))
+            else:
+                for _, _, done in taken:
+                    if not done.done():
+                        done.set_result(None)
+            await self._clock.sleep(0)
+        self._flushing = False
+
+    async def _write(self, taken: Sequence[tuple[str, Sequence[News], "asyncio.Future[None]"]]) -> None:
+        rows = []
+        effects = []
+        for provider, news, _ in taken:
+            for item in news:
+                if item.kind is not None and item.delivery_id is not None:
+                    rows.append(_row(provider, item))
+                elif item.effect == "none":
+                    self._telemetry.callbacks(provider, "ignored")
+                if item.effect != "none" or item.reason == "opt_in":
+                    effects.append((provider, item))
+        if effects:
+            await self._follow_up(effects)
+        if rows:
+            result = await self._store.news(rows)
+            self._measure(taken[0][0], result.moved, rows)
+            self._telemetry.callbacks(taken[0][0], "applied", len(rows) - result.repeated - result.unmatched)
+            self._telemetry.callbacks(taken[0][0], "duplicate", result.repeated)
+            self._telemetry.callbacks(taken[0][0], "unmatched", result.unmatched)
+
+    def _measure(self, provider: str, moved: Sequence[Confirmed], rows: Sequence[NewsRow]) -> None:
+        at = {row.delivery: row.at for row in rows}
+        now = self._clock.now()
+        delivered = [c for c in moved if c.after == "delivered"]
+        for (channel, kind), count in Counter((c.channel, c.notification.type) for c in delivered).items():
+            self._telemetry.delivered(channel, kind, count)
+        took = defaultdict(list)
+        for c in delivered:
+            took[c.channel, c.notification.priority].append(max(0, now - c.ready_at) / 1000)
+        for (channel, priority), seconds in took.items():
+            self._telemetry.end_to_end(channel, priority, seconds)
+        self._telemetry.callback_delay(provider, [max(0, now - at[c.delivery]) / 1000 for c in moved])
+
+    async def _follow_up(self, effects: Sequence[tuple[str, News]]) -> None:
+        """Suppress, lift and retire what the news is about, for the tenants whose deliveries it names."""
+        known = await self._store.recipients_of([n.delivery_id for _, n in effects if n.delivery_id is not None])
+        suppressions, lifted, retirements = [], [], []
+        for provider, news in effects:
+            owner = known.get(news.delivery_id) if news.delivery_id is not None else None
+            if owner is None:
+                continue
+            tenant, recipient, contact = owner
+            if news.effect == "retire":
+                retirements.append(Retirement(recipient, contact, news.reason or provider))
+            elif news.address:
+                entry = Suppression(tenant, news.address, _word(news), self._clock.now(), provider)
+                (lifted if news.reason == "opt_in" else suppressions).append(entry)
+        if suppressions or lifted or retirements:
+            await self._store.follow_up(suppressions, lifted, retirements)
+
+
+def _word(news: News) -> str:
+    return "opt_out" if news.effect == "opt_out" or news.reason == "opt_in" else (news.reason or "bounce")
+
+
+def _row(provider: str, news: News) -> NewsRow:
+    assert news.delivery_id is not None
+    assert news.kind is not None
+    digest = blake2b(f"{provider}:{news.event_id}".encode(), digest_size=8).digest()
+    detail = Detail(
+        reason=news.reason,
+        provider=provider,
+        attempt=news.attempt,
+        code=news.code,
+        news=news.kind,
+        price=news.price or 0.0,
+    )
+    n = int.from_bytes(digest) >> 1
+    return NewsRow(news.delivery_id, n, news.attempt, news.kind, news.at, _encode(detail))

@@ -1,0 +1,54 @@
+"""Releases due rows to the log when their moment has come."""
+
+from typing import Final
+
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log
+from bellhouse.ports.store import DueStore, StoreUnavailable
+from bellhouse.ports.telemetry import Logbook
+
+DUE: Final = "due"
+"""What the doorbell rings when a due row was written: it may be earlier than the one that is slept for."""
+
+_LONGEST_WAIT_S: Final = 1.0
+"""A wall clock that is set forward, or a lost ring, costs at most this."""
+_STORE_DOWN_S: Final = 0.5
+
+
+class DueReleaser:
+    """Sleeps until the next due row's moment, then appends what is due. Service; one in the whole house."""
+
+    name = "due"
+
+    def __init__(self, store: DueStore, log: Log, clock: Clock, logbook: Logbook, batch: int = 300) -> None:
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._logbook = logbook
+        self._batch = batch
+        self._draining = False
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        while not self._draining:
+            try:
+                if await self._store.release_due(self._clock.now(), self._batch) == 0:
+                    await self._log.wait(DUE, await self._pause())
+            except StoreUnavailable as down:
+                self._logbook.note("error", "Due rows wait for the store", reason=down.reason, remedy=down.remedy)
+                await self._clock.sleep(_STORE_DOWN_S)
+            await self._clock.sleep(0)
+
+    async def _pause(self) -> float:
+        next_due = await self._store.next_due()
+        if next_due is None:
+            return _LONGEST_WAIT_S
+        return min(_LONGEST_WAIT_S, max(0.001, (next_due - self._clock.now()) / 1000))
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,61 @@
+"""Releases what an outage has parked: one delivery as a probe, then a ramp, never a flood."""
+
+from typing import Final, Protocol
+
+from bellhouse.domain.words import Channel
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.store import DueStore, StoreUnavailable
+from bellhouse.ports.telemetry import Logbook
+
+_TICK_S: Final = 0.25
+_FULL_RATE: Final = 500
+"""Deliveries a tick, channel and priority once the ramp is over."""
+
+
+class Recovery(Protocol):
+    """How far a channel has recovered."""
+
+    async def share(self, channel: Channel) -> float:
+        """From 0 (every provider is out) to 1 (nothing is held back); in between while a recovery ramps up. A
+        channel whose breaker may send its probe answers a very small share."""
+        ...
+
+
+class ParkedReleaser:
+    """Looks at what is parked a few times a second. Service; one in the whole house."""
+
+    name = "parked"
+
+    def __init__(self, store: DueStore, recovery: Recovery, clock: Clock, logbook: Logbook) -> None:
+        self._store = store
+        self._recovery = recovery
+        self._clock = clock
+        self._logbook = logbook
+        self._draining = False
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        while not self._draining:
+            try:
+                await self.release()
+            except StoreUnavailable as down:
+                self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, remedy=down.remedy)
+            await self._clock.sleep(_TICK_S)
+
+    async def release(self) -> int:
+        """One tick: the critical first, each channel by its share; answers how many went."""
+        released = 0
+        for channel, priority in await self._store.parked():
+            share = await self._recovery.share(channel)
+            if share > 0:
+                limit = max(1, int(_FULL_RATE * share))
+                released += await self._store.release_parked(channel, priority, limit)
+        return released
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""
