@@ -5,13 +5,18 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import msgspec
 import phonenumbers
 import pytest
 from email_validator import validate_email
 
 from bellhouse.demo.day import generate
 from bellhouse.demo.script import Day, moment
+from bellhouse.domain.catalogue import Template
 from bellhouse.domain.words import CATEGORIES, PRIORITIES
+from bellhouse.ingest.wire import NotificationRequest
+from bellhouse.recipients.wire import RecipientRequest, profile_of
+from bellhouse.templates.publish import check
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_recipients_have_none_to_three_devices_and_some_have_none(day: Day) -> N
 
 
 def test_consent_is_given_by_some_withdrawn_by_some_and_unknown_for_the_rest(day: Day) -> None:
-    proofs = [(line.preferences or {}).get("consent") for line in day.recipients]
+    proofs = [dict(line.recipient.get("preferences", {})).get("consent") for line in day.recipients]  # type: ignore[call-overload]  # an object
     given = sum("'given': True" in str(proof) for proof in proofs)
     withdrawn = sum("'given': False" in str(proof) for proof in proofs)
     assert given > withdrawn > 0
@@ -149,3 +154,15 @@ def test_some_events_are_scheduled_some_expire_and_some_collapse(day: Day) -> No
     assert any(one.channels for one in asked)
     collapsing = Counter(one.collapse_key for one in asked if one.collapse_key)
     assert max(collapsing.values()) > 1
+
+
+def test_the_bodies_are_those_that_the_api_takes(day: Day) -> None:
+    for line in day.recipients:
+        profile_of(line.user_id, msgspec.convert(line.recipient, RecipientRequest), None, 0)
+    for event in day.events:
+        msgspec.json.decode(msgspec.json.encode(event.notification), type=NotificationRequest)
+
+
+def test_the_templates_can_be_published(day: Day) -> None:
+    for line in day.templates:
+        assert check(msgspec.convert({"name": line.name, "version": 1, **line.template}, Template)) == []

@@ -41,7 +41,7 @@ def generate(seed: int = 7, recipients: int = 5_000, events: int = 50_000) -> Da
     return Day(
         types=tuple(TypeLine(kind.name, _type_body(kind)) for kind in KINDS),
         templates=tuple(TemplateLine(name, body) for name, body in templates(_channels()).items()),
-        recipients=tuple(RecipientLine(p.user_id, p.body, p.preferences or None) for p in everyone),
+        recipients=tuple(RecipientLine(p.user_id, p.body) for p in everyone),
         events=tuple(EventLine(_text(second), asked) for second, asked in made),
     )
 

@@ -86,13 +86,12 @@ _CONSENT_TEXT: Final = "Send me offers and news. I can stop them at any time."
 
 
 class Person(msgspec.Struct, frozen=True):
-    """A recipient of the day: what the events need to know of her, and the bodies that the API is given."""
+    """A recipient of the day: what the events need to know of her, and the body that the API is given."""
 
     user_id: str
     name: str
     locale: str
     body: dict[str, object]
-    preferences: dict[str, object]
 
 
 def people(rng: random.Random, count: int) -> list[Person]:
@@ -109,7 +108,9 @@ def _person(rng: random.Random, number: int, home: Home, taken: set[str]) -> Per
     if not contacts:
         contacts = [{"channel": "email", "address": f"{user_id}@example.com"}]
     body: dict[str, object] = {"zone": home.zone, "locale": home.locale, "contacts": contacts}
-    return Person(user_id, f"{given} {family}", home.locale, body, _preferences(rng))
+    if preferences := _preferences(rng):
+        body["preferences"] = preferences
+    return Person(user_id, f"{given} {family}", home.locale, body)
 
 
 def _devices(rng: random.Random) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ First what a product defines, then what happens, one JSON object a line:
 
     {"kind":"type","name":"otp_code","type":{…}}                      the body of PUT /v1/types/{name}
     {"kind":"template","name":"otp_code","template":{…}}              the body of PUT /v1/templates/{name}
-    {"kind":"recipient","user_id":"u1","recipient":{…},"preferences":{…}}   those of PUT /v1/recipients/{user_id}…
+    {"kind":"recipient","user_id":"u1","recipient":{…}}               the body of PUT /v1/recipients/{user_id}
     {"kind":"event","at":"2026-11-23T08:00:00Z","notification":{…}}   when, and the body of POST /v1/notifications
 """
 
@@ -34,12 +34,9 @@ class TemplateLine(Struct, frozen=True, tag_field="kind", tag="template", forbid
     template: Body
 
 
-class RecipientLine(
-    Struct, frozen=True, tag_field="kind", tag="recipient", forbid_unknown_fields=True, omit_defaults=True
-):
+class RecipientLine(Struct, frozen=True, tag_field="kind", tag="recipient", forbid_unknown_fields=True):
     user_id: Name
     recipient: Body
-    preferences: Body | None = None
 
 
 class Asked(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

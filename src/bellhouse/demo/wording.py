@@ -127,6 +127,6 @@ def _content(channel: str, title: str, body: str) -> dict[str, str]:
             html = _HTML.replace("@title@", title).replace("@body@", body)
             return {"subject": title, "text": f"{body}\n\nThe Corner Shop\n", "html": html}
         case "sms":
-            return {"body": body}
+            return {"text": body}
         case _:
             return {"title": title, "body": body}
