@@ -69,7 +69,7 @@ class CallbackDoor:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()

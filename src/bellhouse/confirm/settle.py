@@ -31,7 +31,8 @@ class NewsBusy(Exception):
 
 
 class NewsSettler:
-    """Takes the news of many callbacks and makes them durable together; each caller waits for its own commit.
+    """Takes the news of many callbacks and makes them durable together, a transaction a provider; each caller waits
+    for its own commit.
 
     What arrived while the last commit ran is the next one's batch: no timer, no queue of its own.
     """
@@ -78,24 +79,24 @@ class NewsSettler:
         self._flushing = False
 
     async def _write(self, taken: Sequence[tuple[str, Sequence[News], "asyncio.Future[None]"]]) -> None:
-        rows = []
-        effects = []
+        rows: dict[str, list[NewsRow]] = defaultdict(list)
+        effects: list[tuple[str, News]] = []
         for provider, news, _ in taken:
             for item in news:
                 if item.kind is not None and item.delivery_id is not None:
-                    rows.append(_row(provider, item))
+                    rows[provider].append(_row(provider, item))
                 elif item.effect == "none":
                     self._telemetry.callbacks(provider, "ignored")
                 if item.effect != "none" or item.reason == "opt_in":
                     effects.append((provider, item))
         if effects:
             await self._follow_up(effects)
-        if rows:
-            result = await self._store.news(rows)
-            self._measure(taken[0][0], result.moved, rows)
-            self._telemetry.callbacks(taken[0][0], "applied", len(rows) - result.repeated - result.unmatched)
-            self._telemetry.callbacks(taken[0][0], "duplicate", result.repeated)
-            self._telemetry.callbacks(taken[0][0], "unmatched", result.unmatched)
+        for provider, own in rows.items():
+            result = await self._store.news(own)
+            self._measure(provider, result.moved, own)
+            self._telemetry.callbacks(provider, "applied", len(own) - result.repeated - result.unmatched)
+            self._telemetry.callbacks(provider, "duplicate", result.repeated)
+            self._telemetry.callbacks(provider, "unmatched", result.unmatched)
 
     def _measure(self, provider: str, moved: Sequence[Confirmed], rows: Sequence[NewsRow]) -> None:
         at = {row.delivery: row.at for row in rows}
@@ -113,7 +114,9 @@ class NewsSettler:
     async def _follow_up(self, effects: Sequence[tuple[str, News]]) -> None:
         """Suppress, lift and retire what the news is about, for the tenants whose deliveries it names."""
         known = await self._store.recipients_of([n.delivery_id for _, n in effects if n.delivery_id is not None])
-        suppressions, lifted, retirements = [], [], []
+        suppressions: list[Suppression] = []
+        lifted: list[Suppression] = []
+        retirements: list[Retirement] = []
         for provider, news in effects:
             owner = known.get(news.delivery_id) if news.delivery_id is not None else None
             if owner is None:

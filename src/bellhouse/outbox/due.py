@@ -37,7 +37,7 @@ class DueReleaser:
                 if await self._store.release_due(self._clock.now(), self._batch) == 0:
                     await self._log.wait(DUE, await self._pause())
             except StoreUnavailable as down:
-                self._logbook.note("error", "Due rows wait for the store", reason=down.reason, remedy=down.remedy)
+                self._logbook.note("error", "Due rows wait for the store", reason=down.reason, error=str(down))
                 await self._clock.sleep(_STORE_DOWN_S)
             await self._clock.sleep(0)
 

@@ -41,7 +41,7 @@ class ParkedReleaser:
             try:
                 await self.release()
             except StoreUnavailable as down:
-                self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, remedy=down.remedy)
+                self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, error=str(down))
             await self._clock.sleep(_TICK_S)
 
     async def release(self) -> int:

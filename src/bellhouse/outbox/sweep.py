@@ -31,7 +31,7 @@ class LogSweeper:
             try:
                 trimmed = await self._log.trim(_BATCH)
             except StoreUnavailable as down:
-                self._logbook.note("error", "The log cannot be trimmed", reason=down.reason, remedy=down.remedy)
+                self._logbook.note("error", "The log cannot be trimmed", reason=down.reason, error=str(down))
             await self._clock.sleep(0.05 if trimmed >= _BATCH else _REST_S)
 
     def drain(self) -> None:

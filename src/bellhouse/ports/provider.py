@@ -54,6 +54,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """Small strings that travel to the device beside the content."""
     recipient: int = 0
     tenant: int = 0
+    type: str = ""
+    """The notification's type."""
 
 
 Report = Callable[[int, Verdict, float], None]

@@ -75,7 +75,7 @@ class Router:
                 await self.route(polled)
                 position = polled[-1].offset
             except StoreUnavailable as down:
-                self._logbook.note("error", "Routing waits for the store", reason=down.reason, remedy=down.remedy)
+                self._logbook.note("error", "Routing waits for the store", reason=down.reason, error=str(down))
                 await self._clock.sleep(_STORE_DOWN_S)
             await self._clock.sleep(0)
 
@@ -105,9 +105,7 @@ class Router:
             try:
                 opened.append((_decode(record.value), record.value))
             except msgspec.DecodeError as error:
-                self._logbook.note(
-                    "error", "Unreadable record skipped", topic=self._topic, offset=record.offset, error=str(error)
-                )
+                self._logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
         return opened
 
     async def _kinds(self, opened: Sequence[tuple[Notification, bytes]]) -> dict[tuple[TenantNo, str], _Kind]:
