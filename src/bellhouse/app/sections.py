@@ -1,0 +1,234 @@
+"""Every table of settings, each setting with its default, unit, bounds and meaning."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from bellhouse.domain.words import Channel
+
+PROVIDERS: Final = ("fcm", "sendgrid", "smtp", "twilio", "vonage", "in_app", "log")
+ProviderName = Literal["fcm", "sendgrid", "smtp", "twilio", "vonage", "in_app", "log"]
+CHANNELS_OF: Final[dict[ProviderName, tuple[Channel, ...]]] = {
+    "fcm": ("push",),
+    "sendgrid": ("email",),
+    "smtp": ("email",),
+    "twilio": ("sms",),
+    "vonage": ("sms",),
+    "in_app": ("in_app",),
+    "log": ("push", "email", "sms", "in_app", "chat"),
+}
+"""Which channels each provider can serve."""
+
+
+def setting(default: Any, unit: str, description: str, **bounds: Any) -> Any:
+    """A field: its default, the unit a person writes it in, what it does, and pydantic's bounds (`ge`, `le`, ...)."""
+    return Field(default=default, description=description, json_schema_extra={"unit": unit}, **bounds)
+
+
+def _base_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not value.startswith(("http://", "https://")) or " " in value or len(value) < len("http://x"):
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+def _from_file(value: object) -> object:
+    """A secret given as `@/path` is read from that file, so that it need not stand in the settings."""
+    if isinstance(value, str) and value.startswith("@"):
+        try:
+            return Path(value[1:]).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"cannot be read from {value[1:]}: {error.strerror}") from None
+    return value
+
+
+Url = Annotated[str, AfterValidator(_base_url)]
+Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
+
+
+Pem = Annotated[str, BeforeValidator(_from_file)]
+
+
+class Section(BaseModel):
+    """A table of settings; a name that it does not have is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Account(Section):
+    """What every provider's table has."""
+
+    enabled: bool = setting(False, "", "Whether this provider is used")
+    price: float | None = setting(
+        None, "USD", "What one accepted message costs; unset takes the provider's own sheet", ge=0
+    )
+    rate_per_s: float | None = setting(
+        None, "messages/s", "The most that is sent through this provider; unset takes its documented limit", gt=0
+    )
+    timeout_s: float = setting(10.0, "s", "How long a call may take before its outcome is unknown", gt=0, le=300)
+
+
+class Fcm(Account):
+    """Firebase Cloud Messaging (push)."""
+
+    service_account: Secret | None = setting(
+        None, "JSON", "The service account's key file, as JSON or as `@/path/to/key.json`"
+    )
+    base_url: Url = setting("https://fcm.googleapis.com", "URL", "Where the HTTP v1 API is")
+    receipt_secret: Secret | None = setting(
+        None, "16 to 64 bytes", "Signs the receipts that the device app hands back; without it push is never confirmed"
+    )
+    connections: int = setting(4, "connections", "The most HTTP/2 connections, for each process", ge=1, le=64)
+
+
+class Sendgrid(Account):
+    """SendGrid v3 (email)."""
+
+    api_key: Secret | None = setting(None, "", "An API key with the right to send mail")
+    base_url: Url = setting("https://api.sendgrid.com", "URL", "Where the v3 API is; the EU has its own")
+    sender: str = setting("Bellhouse <no-reply@bellhouse.example>", "address", "The From of every mail")
+    webhook_public_key: str | None = setting(
+        None, "base64", "Verifies the Event Webhook; without it mail through SendGrid is never confirmed"
+    )
+
+
+class Smtp(Account):
+    """Any SMTP relay (email)."""
+
+    host: str | None = setting(None, "host", "The relay's name")
+    port: int = setting(587, "port", "The relay's port", ge=1, le=65535)
+    username: str | None = setting(None, "", "The user name, where the relay asks for one")
+    password: Secret | None = setting(None, "", "The user's password")
+    tls: Literal["starttls", "implicit", "none"] = setting(
+        "starttls", "", "How the connection is sealed: `starttls`, `implicit` (port 465), or `none` on a trusted host"
+    )
+    sender: str = setting("Bellhouse <no-reply@bellhouse.example>", "address", "The From of every mail")
+    bounce_domain: str = setting(
+        "bellhouse.example", "domain", "The domain of Message-IDs and of the envelope senders to which bounces return"
+    )
+    dsn_secret: Secret | None = setting(
+        None, "", "The bearer token with which the mail server hands delivery reports to /callbacks/smtp"
+    )
+    connections: int = setting(4, "connections", "Pooled connections to the relay, for each process", ge=1, le=256)
+
+
+class Twilio(Account):
+    """Twilio Messages (SMS)."""
+
+    account_sid: str | None = setting(None, "", "The account, `AC...`")
+    auth_token: Secret | None = setting(None, "", "The account's token; it signs the callbacks too")
+    base_url: Url = setting("https://api.twilio.com", "URL", "Where the API is")
+    sender: str | None = setting(None, "E.164 or MG...", "The number, or the messaging service, that sends")
+
+
+class Vonage(Account):
+    """Vonage SMS API (SMS)."""
+
+    api_key: str | None = setting(None, "", "The account's key")
+    api_secret: Secret | None = setting(None, "", "The account's secret")
+    base_url: Url = setting("https://rest.nexmo.com", "URL", "Where the API is")
+    sender: str | None = setting(None, "number or name", "Who the message comes from")
+    signature_secret: Secret | None = setting(
+        None, "", "Verifies delivery receipts (SHA-256 HMAC); without it SMS through Vonage is never confirmed"
+    )
+
+
+class InApp(Section):
+    """The inbox that Bellhouse itself keeps (in-app)."""
+
+    enabled: bool = setting(True, "", "Whether in-app messages are stored for the recipient's inbox")
+
+
+class LogOnly(Section):
+    """A provider that accepts everything and sends nothing, for trials and measurements."""
+
+    enabled: bool = setting(False, "", "Whether it may stand in for every channel")
+
+
+class Providers(Section):
+    """One table for each provider."""
+
+    fcm: Fcm = Fcm()
+    sendgrid: Sendgrid = Sendgrid()
+    smtp: Smtp = Smtp()
+    twilio: Twilio = Twilio()
+    vonage: Vonage = Vonage()
+    in_app: InApp = InApp()
+    log: LogOnly = LogOnly()
+
+
+class Order(Section):
+    """Which provider of a channel is tried first, and which take over when it fails."""
+
+    push: tuple[ProviderName, ...] = setting(("fcm", "log"), "providers", "The order for push")
+    email: tuple[ProviderName, ...] = setting(("sendgrid", "smtp", "log"), "providers", "The order for email")
+    sms: tuple[ProviderName, ...] = setting(("twilio", "vonage", "log"), "providers", "The order for SMS")
+    in_app: tuple[ProviderName, ...] = setting(("in_app", "log"), "providers", "The order for in-app")
+    chat: tuple[ProviderName, ...] = setting(("log",), "providers", "The order for chat")
+
+
+class Retry(Section):
+    """When a failed delivery is tried again."""
+
+    base_ms: int = setting(1_000, "ms", "The longest wait after the first failure; it doubles with each", ge=1)
+    cap_ms: int = setting(300_000, "ms", "The longest wait there is", ge=1)
+    max_attempts: int = setting(3, "attempts", "Failed attempts after which a delivery is a dead letter", ge=1, le=20)
+
+
+class Breaker(Section):
+    """When a provider that fails is left alone, and for how long."""
+
+    failures: int = setting(5, "failures", "Consecutive failures of the provider that open its breaker", ge=1)
+    share: float = setting(
+        0.5, "0 to 1", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
+    )
+    open_ms: int = setting(30_000, "ms", "How long it stays open before one probe is let through", ge=1)
+
+
+class Limits(Section):
+    """What a caller may send; whoever reaches a limit is told which."""
+
+    body_bytes: int = setting(1_048_576, "bytes", "The largest body of a single request", ge=1_024)
+    batch_body_bytes: int = setting(33_554_432, "bytes", "The largest body of a batch", ge=1_024)
+    batch_items: int = setting(1_000, "items", "The most notifications of a batch", ge=1, le=10_000)
+    data_bytes: int = setting(16_384, "bytes", "The largest `data` of a notification, as compact JSON", ge=2)
+    data_depth: int = setting(8, "levels", "How deep `data` may be nested", ge=1, le=64)
+    horizon_days: int = setting(400, "days", "How far ahead `send_at` and `expires_at` may lie", ge=1)
+    tenant_rate_per_s: float = setting(100_000, "notifications/s", "What a tenant may send in the long run", gt=0)
+    tenant_burst: int = setting(200_000, "notifications", "What a tenant may send at once", ge=1)
+    backlog: int = setting(
+        20_000_000, "notifications", "Accepted and unfinished notifications above which no more are accepted", ge=1
+    )
+    queue: int = setting(20_000, "notifications", "How many may wait for their commit", ge=1)
+    request_timeout_s: float = setting(15.0, "s", "How long a request may take to arrive", gt=0)
+    keep_alive_s: float = setting(75.0, "s", "How long an idle connection is kept", gt=0)
+    connections: int = setting(8_192, "connections", "How many are held at once", ge=1)
+    header_bytes: int = setting(16_384, "bytes", "The longest head of a request", ge=1_024)
+
+
+class Logs(Section):
+    """What is written to standard error, one JSON object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "", "The least level that is written")
+    sampling: Literal["all", "sampled", "off"] = setting(
+        "sampled",
+        "",
+        "How many lines per notification: `all`, `off`, or `sampled`: all below 100 a second, then one in 100",
+    )
+
+
+class Batches(Section):
+    """How much is taken at once; larger is cheaper, smaller is quicker for what comes behind."""
+
+    commit: int = setting(300, "notifications", "The most that ingest commits in one transaction", ge=1, le=5_000)
+    route: int = setting(500, "notifications", "The most that are routed at once", ge=1, le=5_000)
+    deliver: int = setting(500, "deliveries", "The most that are delivered at once", ge=1, le=5_000)
+    deliver_low: int = setting(
+        200, "deliveries", "The same for priority low, which must not keep others waiting", ge=1, le=5_000
+    )
+    due: int = setting(1_000, "rows", "The most due rows that are released at once", ge=1, le=10_000)
+    checkpoint_pages: int = setting(
+        4_000, "pages of 4 KiB", "After how many written pages the write-ahead log is moved into the file", ge=100
+    )
