@@ -52,17 +52,17 @@ class HeadReader:
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        self._known: dict[bytes, RequestHead] = {}
+        self.known: dict[bytes, RequestHead] = {}
 
     def read(self, raw: bytes) -> RequestHead:
         """The head in `raw` (with its empty line); raises BadRequestError."""
-        head = self._known.get(raw)
+        head = self.known.get(raw)
         if head is None:
             head = self._parse(raw)
             if len(raw) <= _KEPT_HEAD_SIZE:
-                if len(self._known) >= _KEPT_HEADS:
-                    self._known.clear()
-                self._known[raw] = head
+                if len(self.known) >= _KEPT_HEADS:
+                    self.known.clear()
+                self.known[raw] = head
         return head
 
     def _parse(self, raw: bytes) -> RequestHead:
@@ -139,6 +139,8 @@ class Http1(asyncio.Protocol):
             if data[:3] == b"PRI" and self._head is None and not self._busy:
                 self._become_http2(data)
                 return
+            if not self._busy and self._head is None and self._take_whole(data):
+                return
         self._buffer += data
         if not self._busy:
             self._advance()
@@ -157,6 +159,17 @@ class Http1(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         return self._busy
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Handle `data` without copying it, if it is exactly one call whose head has been seen before."""
+        body_at = data.find(b"\r\n\r\n") + 4
+        head = self._heads.known.get(data[:body_at])
+        if head is None or head.chunked or len(data) - body_at != head.length:
+            return False
+        self._busy = True
+        self._keep_alive = head.keep_alive
+        run_safely(head.handler, head, data[body_at:], self)
+        return True
 
     def _advance(self) -> None:
         if self._advancing:

@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Literal
@@ -27,9 +27,11 @@ _VERDICT_CODE = {name: code for code, name in enumerate(VERDICTS)}
 
 # at, provider, verdict, attempt, flags, bytes of `to`; then the ids the flags announce, then `to`.
 _ROW = Struct("<qBBHBB")
+_TAKEN = (_VERDICT_CODE["accepted"], _VERDICT_CODE["accepted_answer_lost"])
 _HAS_DELIVERY, _OWN_NOTIFICATION = 1, 2
 _TO_LIMIT = 64
 _BLOCK_ROWS = 1024
+_FINGERPRINT = (1 << 64) - 1
 
 
 class SeenIds:
@@ -51,17 +53,16 @@ class SeenIds:
         """Count one sighting of `raw`."""
         if self._held * 2 >= len(self._table):
             self._grow()
-        if self._insert(int.from_bytes(raw[:8], "big") * 0x9E3779B1 ^ int.from_bytes(raw[8:], "big")):
+        if self._insert((hash(raw) & _FINGERPRINT) or 1):  # SipHash: ids may be as regular as they like
             self.distinct += 1
             self._held += 1
         else:
             self.repeats += 1
 
-    def _insert(self, mixed: int) -> bool:
+    def _insert(self, print_: int) -> bool:
         table = self._table
         mask = len(table) - 1
-        print_ = (mixed & 0xFFFFFFFFFFFFFFFF) or 1
-        at = (print_ ^ print_ >> 29) & mask
+        at = print_ & mask
         while held := table[at]:
             if held == print_:
                 return False
@@ -90,7 +91,7 @@ class _Block:
     def __init__(self, first: int) -> None:
         self.first = first
         self.rows = 0
-        self.data = bytearray()
+        self.data: bytearray | bytes = bytearray()
 
 
 class Receipts:
@@ -109,22 +110,24 @@ class Receipts:
     def reset(self) -> None:
         """Forget all rows and counts; numbering starts again at 1. The file keeps what it has."""
         self.flush()
-        self._blocks: deque[_Block] = deque()
+        self._block = _Block(1)
+        self._blocks = deque([self._block])
         self._held = 0
         self.last = 0
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts = [[0] * len(VERDICTS) for _ in PROVIDERS]
         self._accepted = SeenIds()
 
     def append(self, at: int, provider: Provider, verdict: Verdict, entry: Entry) -> None:
         """Keep one row: `at` in ms since the epoch."""
         self.last += 1
-        self._counts[provider, verdict] += 1
-        if entry.delivery and verdict in ("accepted", "accepted_answer_lost"):
+        code = _VERDICT_CODE[verdict]
+        self._counts[_PROVIDER_CODE[provider]][code] += 1
+        if code in _TAKEN and entry.delivery:
             self._accepted.add(entry.delivery)
-        row = _packed(at, provider, verdict, entry)
-        if not self._blocks or self._blocks[-1].rows >= _BLOCK_ROWS:
-            self._open_block()
-        block = self._blocks[-1]
+        row = _packed(at, _PROVIDER_CODE[provider], code, entry)
+        block = self._block
+        if block.rows >= _BLOCK_ROWS:
+            block = self._open_block()
         block.data += row
         block.rows += 1
         self._held += 1
@@ -133,13 +136,13 @@ class Receipts:
                 self._soon(self.flush)
             self._unwritten.append(_line(self.last, row, 0)[0])
 
-    def _open_block(self) -> None:
-        if self._blocks:
-            full = self._blocks[-1]
-            full.data = bytearray(full.data)  # give back what the growing buffer had reserved
+    def _open_block(self) -> _Block:
+        self._block.data = bytes(self._block.data)  # gives back what the growing buffer had reserved
         if self._held >= self._keep:
             self._held -= self._blocks.popleft().rows
-        self._blocks.append(_Block(self.last))
+        self._block = _Block(self.last)
+        self._blocks.append(self._block)
+        return self._block
 
     def flush(self) -> None:
         """Hand the rows written since the last flush to the operating system."""
@@ -157,9 +160,11 @@ class Receipts:
 
     def summary(self) -> dict[str, object]:
         """Counts since the last reset, by provider and verdict, and of distinct accepted delivery ids."""
-        by_provider: dict[str, dict[str, int]] = {}
-        for (provider, verdict), count in sorted(self._counts.items()):
-            by_provider.setdefault(provider, {})[verdict] = count
+        by_provider = {
+            provider: {verdict: count for verdict, count in zip(VERDICTS, counts, strict=True) if count}
+            for provider, counts in zip(PROVIDERS, self._counts, strict=True)
+            if any(counts)
+        }
         return {
             "total": self.last,
             "kept": self._held,
@@ -171,15 +176,15 @@ class Receipts:
         }
 
 
-def _packed(at: int, provider: Provider, verdict: Verdict, entry: Entry) -> bytes:
+def _packed(at: int, provider: int, verdict: int, entry: Entry) -> bytes:
     delivery, notification, attempt, to = entry
     raw_to = to.encode("utf-8", "replace")[:_TO_LIMIT]
     flags = _HAS_DELIVERY if delivery else 0
-    if notification and notification != notification_of(delivery):
+    if notification and (notification[:15] != delivery[:15] or notification[15]):
         flags |= _OWN_NOTIFICATION
     else:
         notification = b""
-    head = _ROW.pack(at, _PROVIDER_CODE[provider], _VERDICT_CODE[verdict], attempt, flags, len(raw_to))
+    head = _ROW.pack(at, provider, verdict, attempt, flags, len(raw_to))
     return head + delivery + notification + raw_to
 
 
