@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from bellhouse.simulator import fcm, sendgrid, twilio, vonage
+from bellhouse.simulator import fcm, sendgrid, smtp, twilio, vonage
 from bellhouse.simulator.callback_client import CallbackClient
 from bellhouse.simulator.callbacks import Office
 from bellhouse.simulator.clock import monotonic
@@ -25,6 +25,7 @@ from bellhouse.simulator.options import Options
 from bellhouse.simulator.receipts import PROVIDERS, Provider, Receipts
 from bellhouse.simulator.roster import Roster
 from bellhouse.simulator.router import Counter, Router
+from bellhouse.simulator.smtp_session import SmtpSession
 from bellhouse.simulator.wheel import Wheel
 
 _HTTP: tuple[Provider, ...] = ("fcm", "sendgrid", "twilio", "vonage")
@@ -59,14 +60,14 @@ class World:
                 "sendgrid": sendgrid.ERRORS,
                 "twilio": [*twilio.ERRORS, *twilio.FAILURES],
                 "vonage": vonage.ERRORS,
-                "smtp": (),
+                "smtp": smtp.ERRORS,
             },
             {
                 "fcm": fcm.FAILURES,
                 "sendgrid": sendgrid.FAILURES,
                 "twilio": twilio.FAILURES,
                 "vonage": vonage.FAILURES,
-                "smtp": (),
+                "smtp": smtp.FAILURES,
             },
         )
         self._wheel = Wheel(loop)
@@ -78,6 +79,7 @@ class World:
         self._fcm = fcm.Fcm(desks["fcm"], self._office, self._tokens, self._known)
         self._sendgrid = sendgrid.Sendgrid(desks["sendgrid"], self._office, self._known)
         self._twilio = twilio.Twilio(desks["twilio"], self._office, self._known)
+        self._relay = smtp.Relay(desks["smtp"], self._office, self._known)
         self._board.listen("fcm", self._fcm.tune)
         counters: dict[Provider, Counter] = {
             "fcm": self._fcm,
@@ -99,6 +101,7 @@ class World:
         self._office.reset()
         self._sendgrid.reset()
         self._twilio.reset()
+        self._relay.reset()
 
     async def open(self) -> Ready:
         """Listen on every port; raises OSError in words when one is taken."""
@@ -111,8 +114,11 @@ class World:
         }
         tls_port = options.tls_port if options.tls_port is not None else base and base + 5
         secure = self._listener(tls_port, self._router.providers, tls_context(self._known, ALPN))
+        smtp_port = options.smtp_port if options.smtp_port is not None else base and base + 6
+        mail = self._smtp_listener(smtp_port)
         for listener in self._listeners:
             await listener.start()
+        self._board.listen("smtp", partial(_shut_doors, [mail]))
         for name in _HTTP:
             # TLS is how FCM is reached, so its port goes down with FCM.
             doors = [own[name], secure] if name == "fcm" else [own[name]]
@@ -121,7 +127,7 @@ class World:
             host=options.public_host,
             http={name: listener.port for name, listener in own.items()},
             tls=secure.port,
-            smtp=0,
+            smtp=mail.port,
         )
         self._control.credentials = published(self._known, ports)
         self._tokens.audiences |= {f"{ports.tls_url}/token", f"{ports.url('fcm')}/token"}
@@ -134,6 +140,12 @@ class World:
         door = Door(resolve, roster, self._manners)
         protocol = door.http1 if tls is None else door.by_alpn
         listener = Listener(bind(self._options.host, port), protocol, roster, tls)
+        self._listeners.append(listener)
+        return listener
+
+    def _smtp_listener(self, port: int) -> Listener:
+        roster, tls = Roster(self._options.max_connections), tls_context(self._known, [])
+        listener = Listener(bind(self._options.host, port), partial(SmtpSession, self._relay, roster, tls), roster)
         self._listeners.append(listener)
         return listener
 
