@@ -1,0 +1,1 @@
+"""A template version, a locale and data in; the exact content of one channel out."""
