@@ -284,6 +284,36 @@ async def test_after_failures_the_next_attempt_waits_and_a_request_waits_with_it
         await transport.close()
 
 
+async def test_a_second_connection_that_fails_is_not_tried_at_every_answer_of_the_first():
+    clock = ManualClock()
+
+    def greet(peer: Peer) -> None:
+        if len(peer.server.peers) == 1:
+            peer.flush()
+        else:
+            peer.drop()
+
+    async with H2Server(certificates(), settings={SettingCodes.MAX_CONCURRENT_STREAMS: 1}) as server:
+        server.greet = greet
+        transport = connect(server, clock)
+        assert kinds(await outcomes(transport, requests(40))) == {"200": 40}
+        assert len(server.peers) <= 3
+        await transport.close()
+
+
+async def test_exchanges_that_begin_together_are_written_together():
+    async with H2Server(certificates()) as server:
+        transport = connect(server)
+        await outcomes(transport, requests(1))
+        reads: list[bytes] = []
+        peer = server.peers[0]
+        peer.data_received = reads.append  # type: ignore[method-assign]  # only counted
+        tasks = [asyncio.create_task(outcomes(transport, requests(1), timeout_s=0.2)) for _ in range(50)]
+        await asyncio.gather(*tasks)
+        assert reads[0].count(b'{"number": 0}') == 50
+        await transport.close()
+
+
 async def test_a_peer_that_does_not_read_gets_no_more_requests_than_it_can_hold():
     limits = {SettingCodes.INITIAL_WINDOW_SIZE: 2**30, SettingCodes.MAX_CONCURRENT_STREAMS: 10_000}
     async with H2Server(certificates(), settings=limits) as server:

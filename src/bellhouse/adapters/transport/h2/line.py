@@ -26,6 +26,8 @@ class Line(asyncio.Protocol):
         self.gone: asyncio.Future[None] = loop.create_future()
         self.counted = False
         """Whether its loss has been noticed."""
+        self.proved = False
+        """Whether its first answer has been noticed."""
         self._monotonic = monotonic
         self._turn = turn
         self._wire: asyncio.Transport | None = None

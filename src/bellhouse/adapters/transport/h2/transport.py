@@ -74,6 +74,7 @@ class H2Transport:
         self._dialing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._pumping = False
         self._closed = False
 
     async def exchange(self, requests: Sequence[Request], report: Report, timeout_s: float) -> None:
@@ -90,7 +91,7 @@ class H2Transport:
         self._soonest = min(self._soonest, batch.deadline)
         try:
             self._admit(requests, batch, now)
-            self._pump(now)
+            self._pump_soon()
             if not done.done():
                 self._watch()
                 await done
@@ -152,6 +153,16 @@ class H2Transport:
 
     # Connections.
 
+    def _pump_soon(self) -> None:
+        """Let the exchanges that begin in the same turn of the loop share one write."""
+        if self._queue and not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pumping = False
+        self._pump(self._clock.monotonic())
+
     def _pump(self, now: float) -> None:
         """Write what can be written, and open a connection where that would help."""
         if not self._queue:
@@ -170,7 +181,10 @@ class H2Transport:
         session = line.session
         if (session.draining or session.dead is not None) and not line.counted:
             line.counted = True
-            self._failures = 0 if session.answered else self._failures + 1
+            self._failures += 0 if session.answered else 1
+        if session.answered and not line.proved:
+            line.proved = True
+            self._failures = 0
         if line.gone.done() and line in self._lines:
             self._lines.remove(line)
         if self._queue:
