@@ -121,19 +121,17 @@ def _read(path: Path) -> Snapshot | None:
 
 
 def _known(snapshot: Snapshot) -> Snapshot:
-    def fits(name: str, labels: Labels) -> bool:
-        return name in BY_NAME and len(labels) == len(BY_NAME[name].labels)
+    def fit(table: Mapping[str, Sequence[tuple[Labels, _V]]]) -> Table[_V]:
+        known = {name: BY_NAME[name] for name in table if name in BY_NAME}
+        return {
+            name: [one for one in table[name] if len(one[0]) == len(metric.labels)] for name, metric in known.items()
+        }
 
-    def buckets(name: str, labels: Labels, one: Distribution) -> bool:
-        return fits(name, labels) and len(one.counts) == len(BY_NAME[name].buckets) + 1
-
-    return Snapshot(
-        snapshot.role,
-        snapshot.at,
-        {name: [s for s in series if fits(name, s[0])] for name, series in snapshot.counters.items()},
-        {name: [s for s in series if fits(name, s[0])] for name, series in snapshot.gauges.items()},
-        {name: [s for s in series if buckets(name, *s)] for name, series in snapshot.histograms.items()},
-    )
+    histograms = {
+        name: [one for one in series if len(one[1].counts) == len(BY_NAME[name].buckets) + 1]
+        for name, series in fit(snapshot.histograms).items()
+    }
+    return Snapshot(snapshot.role, snapshot.at, fit(snapshot.counters), fit(snapshot.gauges), histograms)
 
 
 def _summed(tables: Iterable[Mapping[str, Sequence[tuple[Labels, _V]]]], plus: Callable[[_V, _V], _V]) -> Table[_V]:
