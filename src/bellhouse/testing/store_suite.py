@@ -1,0 +1,415 @@
+"""What every store with its log must do, whatever stands behind the ports: one suite, run on each adapter.
+
+A test class inherits StoreSuite and provides the fixture `house`: an object with one attribute for each part
+(`ingest`, `route`, `deliver`, `due`, `confirm`, `recipients`, `catalogue`, `dead_letters`, `insights`, `log`) on an
+empty store, and `reopen()`, which gives the same store as a new process would see it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from bellhouse.domain.delivery import Detail
+from bellhouse.domain.ids import RecipientNo, TenantNo
+from bellhouse.domain.notification import Notification
+from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
+from bellhouse.ports.store import (
+    Accepted,
+    BreakerRow,
+    Claim,
+    DeadLetter,
+    DeadLetterFilter,
+    KeyReused,
+    ListQuery,
+    NewsRow,
+    Repeated,
+    Retirement,
+    Settlement,
+    Suppression,
+)
+from bellhouse.testing.records import HOUR, NOON, acceptance, found_tenant, notification, open_claim, outcome, routed
+
+PUSH = deliveries_topic("push", "normal")
+NORMAL = notifications_topic("normal")
+
+
+class StoreSuite:
+    """The conformance suite of the store and log ports."""
+
+    # --- what the tests are made of ---
+
+    async def _accepted(self, house: Any, count: int = 1, **words: Any) -> tuple[TenantNo, list[Notification]]:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[0], NOON, **words) for _ in range(count)]
+        await house.ingest.accept([acceptance(item) for item in items], NOON)
+        return tenant, items
+
+    async def _claims(self, house: Any, count: int = 1) -> list[Claim]:
+        """Deliveries that have been accepted, routed and polled."""
+        _, items = await self._accepted(house, count)
+        done = Position(GROUP_OF[NORMAL], NORMAL, count)
+        await house.route.decide([routed(item) for item in items], NOON, done)
+        return await self._polled(house)
+
+    async def _polled(self, house: Any, after: int = 0) -> list[Claim]:
+        return [open_claim(record.value) for record in await house.log.poll(PUSH, after, 1000)]
+
+    async def _sent(self, house: Any, claims: Sequence[Claim]) -> None:
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        outcomes = [outcome(claim, "sent") for claim in claims]
+        await house.deliver.settle(Settlement(outcomes, intents=[intent]))
+
+    async def _counts(self, house: Any) -> dict[str, int]:
+        """The ledger's delivery level, and the proof that it is what counting the rows gives."""
+        ledger = await house.insights.ledger(None, NOON, True)
+        assert [check for check in ledger.checks if not check.holds] == []
+        return {line.state: line.counted for line in ledger.lines if line.level == "delivery" and line.counted}
+
+    # --- ingest ---
+
+    async def test_what_is_accepted_is_in_the_log_of_its_priority(self, house: Any) -> None:
+        _, items = await self._accepted(house, 3)
+        polled = await house.log.poll(NORMAL, 0, 10)
+        assert [msgspec.msgpack.decode(r.value, type=Notification) for r in polled] == items
+
+    async def test_a_repeat_of_a_key_is_answered_with_the_first_notification(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        first, second = (notification(tenant, numbers[0]) for _ in range(2))
+        assert await house.ingest.accept([acceptance(first, "k")], NOON) == [Accepted(first.id)]
+        assert await house.ingest.accept([acceptance(second, "k")], NOON) == [Repeated(first.id)]
+        assert len(await house.log.poll(NORMAL, 0, 10)) == 1
+
+    async def test_a_key_with_another_body_is_refused(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[0]) for _ in range(2)]
+        await house.ingest.accept([acceptance(items[0], "k", "one")], NOON)
+        assert await house.ingest.accept([acceptance(items[1], "k", "two")], NOON) == [KeyReused()]
+
+    async def test_equal_keys_within_a_batch_are_folded_in_their_order(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[0]) for _ in range(3)]
+        keys = [("k", "one"), ("k", "one"), ("k", "two")]
+        given = [acceptance(item, key, body) for item, (key, body) in zip(items, keys, strict=True)]
+        assert await house.ingest.accept(given, NOON) == [Accepted(items[0].id), Repeated(items[0].id), KeyReused()]
+
+    async def test_a_key_lives_for_24_hours_across_midnight_and_a_restart(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        first = notification(tenant, numbers[0])
+        await house.ingest.accept([acceptance(first, "k")], NOON)
+        house = await house.reopen()
+        soon, later = NOON + 23 * HOUR, NOON + 25 * HOUR
+        repeat = notification(tenant, numbers[0], soon)
+        assert await house.ingest.accept([acceptance(repeat, "k")], soon) == [Repeated(first.id)]
+        again = notification(tenant, numbers[0], later)
+        assert await house.ingest.accept([acceptance(again, "k")], later) == [Accepted(again.id)]
+
+    async def test_keys_of_two_tenants_have_nothing_to_do_with_one_another(self, house: Any) -> None:
+        given = []
+        for name in ("acme", "globex"):
+            tenant, numbers = await found_tenant(house.catalogue, house.recipients, name)
+            given.append(acceptance(notification(tenant, numbers[0]), "k"))
+        results = await house.ingest.accept(given, NOON)
+        assert [type(result) for result in results] == [Accepted, Accepted]
+
+    async def test_what_is_to_be_sent_later_is_not_in_the_log_before_its_moment(self, house: Any) -> None:
+        await self._accepted(house, ready_at=NOON + HOUR)
+        assert await house.due.next_due() == NOON + HOUR
+        assert await house.due.release_due(NOON + HOUR - 1, 10) == 0
+        assert not await house.log.poll(NORMAL, 0, 10)
+        assert await house.due.release_due(NOON + HOUR, 10) == 1
+        assert len(await house.log.poll(NORMAL, 0, 10)) == 1
+        assert await house.due.next_due() is None
+
+    async def test_only_recipients_that_exist_are_known(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        known = await house.ingest.known_recipients(tenant, ["u1", "nobody", "u0"])
+        assert known == {"u0": numbers[0], "u1": numbers[1]}
+
+    # --- cancel ---
+
+    async def test_a_waiting_notification_is_cancelled_and_never_routed(self, house: Any) -> None:
+        tenant, items = await self._accepted(house)
+        assert await house.ingest.cancel(tenant, items[0].id, NOON, "caller") == "cancelled"
+        assert await house.route.decide([routed(items[0])], NOON, None) == 0
+        assert await self._polled(house) == []
+        assert await house.ingest.cancel(tenant, items[0].id, NOON, "caller") == "already_cancelled"
+
+    async def test_planned_deliveries_are_cancelled_until_they_are_being_sent(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        item = claims[0].notification
+        assert await house.ingest.cancel(item.tenant, item.id, NOON, "caller") == "cancelled"
+        _, cancelled = await house.deliver.begin(PUSH, claims, 0, NOON)
+        assert cancelled == {claims[0].delivery.id}
+        other = claims[1].notification
+        assert await house.ingest.cancel(other.tenant, other.id, NOON, "caller") == "too_late"
+        assert await self._counts(house) == {"cancelled": 1, "in_flight": 1}
+
+    async def test_another_tenant_can_cancel_nothing(self, house: Any) -> None:
+        _, items = await self._accepted(house)
+        other = await house.catalogue.tenant("globex", "test")
+        assert await house.ingest.cancel(other, items[0].id, NOON, "caller") == "unknown"
+
+    # --- route ---
+
+    async def test_a_notification_is_decided_once_however_often_its_record_comes(self, house: Any) -> None:
+        _, items = await self._accepted(house)
+        done = Position(GROUP_OF[NORMAL], NORMAL, 1)
+        assert await house.route.decide([routed(items[0])], NOON, done) == 1
+        assert await house.route.decide([routed(items[0], 3)], NOON, done) == 0
+        assert len(await self._polled(house)) == 1
+        assert await self._counts(house) == {"waiting": 1}
+
+    async def test_a_deferred_delivery_waits_as_a_due_row(self, house: Any) -> None:
+        _, items = await self._accepted(house)
+        await house.route.decide([routed(items[0], ready_at=NOON + HOUR)], NOON, None)
+        assert await self._polled(house) == []
+        assert await house.due.release_due(NOON + HOUR, 10) == 1
+        assert len(await self._polled(house)) == 1
+
+    async def test_a_position_is_kept_and_never_goes_back(self, house: Any) -> None:
+        _, items = await self._accepted(house, 2)
+        group = GROUP_OF[NORMAL]
+        await house.route.decide([routed(items[0])], NOON, Position(group, NORMAL, 2))
+        await house.route.decide([routed(items[1])], NOON, Position(group, NORMAL, 1))
+        house = await house.reopen()
+        assert await house.log.position(group, NORMAL) == 2
+
+    async def test_facts_are_those_of_the_moment(self, house: Any) -> None:
+        tenant, items = await self._accepted(house)
+        await house.recipients.put_suppression(Suppression(tenant, "u0@example.com", "bounce", NOON))
+        facts = await house.route.facts(items)
+        assert facts.profiles[items[0].recipient].user_id == "u0"
+        assert facts.suppressed[tenant] == {"u0@example.com"}
+        await house.recipients.delete_suppression(tenant, "u0@example.com")
+        assert "u0@example.com" not in (await house.route.facts(items)).suppressed.get(tenant, frozenset())
+
+    # --- deliver ---
+
+    async def test_a_settled_delivery_is_stale_when_its_record_comes_again(self, house: Any) -> None:
+        claims = await self._claims(house)
+        await self._sent(house, claims)
+        known = await house.deliver.standings(claims)
+        assert [standing.stale for standing in known.standings] == [True]
+        assert await self._counts(house) == {"sent": 1}
+
+    async def test_an_intent_without_outcome_is_found_by_the_next_process(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        await house.deliver.begin(PUSH, claims, 0, NOON)
+        house = await house.reopen()
+        intents = await house.deliver.open_intents(PUSH)
+        assert [set(intent.deliveries) for intent in intents] == [{claim.delivery.id for claim in claims}]
+        assert await self._counts(house) == {"in_flight": 2}
+
+    async def test_a_retry_is_due_in_its_time_and_not_stale(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        retry = outcome(claims[0], "waiting", again_at=NOON + 5_000)
+        await house.deliver.settle(Settlement([retry], intents=[intent]))
+        assert await house.due.release_due(NOON + 5_000, 10) == 1
+        first, again = await self._polled(house)
+        known = await house.deliver.standings([first, again])
+        assert [standing.stale for standing in known.standings] == [True, False]
+        assert again.delivery.calls == 1
+        assert await self._counts(house) == {"waiting": 1}
+
+    async def test_an_unknown_outcome_is_counted_as_such_until_it_is_settled(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        unknown = outcome(claims[0], "unknown", again_at=NOON + 5_000)
+        await house.deliver.settle(Settlement([unknown], intents=[intent]))
+        assert await self._counts(house) == {"unknown": 1}
+        await house.due.release_due(NOON + 5_000, 10)
+        again = (await self._polled(house))[1:]
+        await house.deliver.begin(PUSH, again, 0, NOON + 5_000)
+        assert await self._counts(house) == {"in_flight": 1}
+        await house.deliver.settle(Settlement([outcome(again[0], "sent")], intents=[intent + 1]))
+        assert await self._counts(house) == {"sent": 1}
+
+    async def test_a_parked_delivery_comes_back_by_release_or_when_it_expires(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        parked = [outcome(c, "waiting", previous="waiting", again_at=NOON + HOUR, park=True) for c in claims]
+        await house.deliver.settle(Settlement(parked))
+        assert await house.due.parked() == [("push", "normal")]
+        assert await house.due.release_parked("push", "normal", 1) == 1
+        assert await house.due.release_due(NOON + HOUR, 10) == 1
+        assert await house.due.parked() == []
+        assert len(await self._polled(house)) == 4
+        assert await self._counts(house) == {"waiting": 2}
+
+    async def test_the_newest_of_a_collapse_key_supersedes_the_others(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[0], NOON + i, collapse_key="score") for i in range(2)]
+        await house.ingest.accept([acceptance(item) for item in items], NOON + 1)
+        await house.route.decide([routed(item) for item in items], NOON + 1, None)
+        known = await house.deliver.standings(await self._polled(house))
+        assert [standing.superseded for standing in known.standings] == [True, False]
+
+    async def test_a_retired_contact_point_is_gone_from_the_profile(self, house: Any) -> None:
+        claims = await self._claims(house)
+        item = claims[0].notification
+        retirement = Retirement(item.recipient, "push:1", "unregistered")
+        await house.deliver.settle(Settlement(retirements=[retirement]))
+        _, profile = await house.recipients.get_recipient(item.tenant, "u0")
+        assert [contact.id for contact in profile.contacts] == ["email:1"]
+
+    # --- dead letters ---
+
+    async def _dead(self, house: Any) -> Claim:
+        (claim,) = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, [claim], 0, NOON)
+        letter = DeadLetter(claim.delivery, claim.notification, "dead_lettered:attempts_exhausted", NOON, "fcm", "503")
+        dead = outcome(claim, "dead_lettered")
+        await house.deliver.settle(Settlement([dead], [letter], intents=[intent]))
+        return claim
+
+    async def test_a_dead_letter_is_replayed_once_however_often_it_is_asked(self, house: Any) -> None:
+        claim = await self._dead(house)
+        assert await house.dead_letters.depths() == {"push": 1}
+        ids = [claim.delivery.id]
+        assert await house.dead_letters.replay(ids, None, NOON, HOUR, "ops") == 1
+        assert await house.dead_letters.replay(ids, None, NOON, HOUR, "ops") == 0
+        (again,) = (await self._polled(house))[1:]
+        known = await house.deliver.standings([again])
+        assert not known.standings[0].stale
+        assert await self._counts(house) == {"waiting": 1}
+        await self._sent(house, [again])
+        assert await self._counts(house) == {"sent": 1}
+
+    async def test_a_discarded_dead_letter_ends_as_cancelled_with_its_reason(self, house: Any) -> None:
+        claim = await self._dead(house)
+        assert await house.dead_letters.discard([claim.delivery.id], None, NOON, "ops", "test data") == 1
+        rows = await house.dead_letters.dead_letters(DeadLetterFilter(state="discarded"), None, 10)
+        assert [(row.by, row.why) for row in rows] == [("ops", "test data")]
+        assert await self._counts(house) == {"cancelled": 1}
+
+    async def test_dead_letters_of_another_tenant_are_not_touched(self, house: Any) -> None:
+        claim = await self._dead(house)
+        other = await house.catalogue.tenant("globex", "test")
+        assert await house.dead_letters.replay([claim.delivery.id], other, NOON, HOUR, "ops") == 0
+        assert not await house.dead_letters.dead_letters(DeadLetterFilter(tenant=other), None, 10)
+
+    # --- confirm ---
+
+    def _news(self, claim: Claim, kind: Any, n: int = 1, attempt: int = 1) -> NewsRow:
+        detail = msgspec.msgpack.encode(Detail(attempt=attempt, news=kind, provider="fcm"))
+        return NewsRow(claim.delivery.id, n, attempt, kind, NOON, detail)
+
+    async def test_news_moves_a_delivery_and_a_repeat_moves_nothing(self, house: Any) -> None:
+        claims = await self._claims(house)
+        await self._sent(house, claims)
+        news = self._news(claims[0], "delivered")
+        result = await house.confirm.news([news, news])
+        assert [(moved.before, moved.after) for moved in result.moved] == [("sent", "delivered")]
+        assert result.repeated == 1
+        assert (await house.confirm.news([news])).repeated == 1
+        assert await self._counts(house) == {"delivered": 1}
+
+    async def test_news_in_any_order_comes_to_the_same_end(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        await self._sent(house, claims)
+        forth = [self._news(claims[0], kind, n) for n, kind in enumerate(("accepted", "delivered", "failed"))]
+        back = [self._news(claims[1], kind, n) for n, kind in enumerate(("failed", "delivered", "accepted"))]
+        for row in (*forth, *back):
+            await house.confirm.news([row])
+        assert await self._counts(house) == {"failed": 2}
+
+    async def test_news_that_overtakes_its_attempt_counts_when_the_attempt_is_settled(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        assert (await house.confirm.news([self._news(claims[0], "delivered")])).moved == []
+        assert await self._counts(house) == {"in_flight": 1}
+        await house.deliver.settle(Settlement([outcome(claims[0], "sent")], intents=[intent]))
+        assert await self._counts(house) == {"delivered": 1}
+
+    async def test_news_settles_an_unknown_outcome_and_its_retry_is_stale(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        unknown = outcome(claims[0], "unknown", again_at=NOON + 1)
+        await house.deliver.settle(Settlement([unknown], intents=[intent]))
+        await house.confirm.news([self._news(claims[0], "delivered")])
+        assert await self._counts(house) == {"delivered": 1}
+        await house.due.release_due(NOON + 1, 10)
+        again = (await self._polled(house))[1:]
+        assert (await house.deliver.standings(again)).standings[0].stale
+
+    async def test_news_about_nothing_we_planned_is_counted_and_kept_out(self, house: Any) -> None:
+        claims = await self._claims(house)
+        stranger = msgspec.structs.replace(self._news(claims[0], "delivered"), delivery=bytes(15) + b"\x01")
+        assert (await house.confirm.news([stranger])).unmatched == 1
+
+    # --- tenants, catalogue, recipients ---
+
+    async def test_a_change_in_one_process_is_seen_by_the_other_at_once(self, house: Any) -> None:
+        tenant, _ = await found_tenant(house.catalogue, house.recipients)
+        other = await house.reopen()
+        assert (await other.catalogue.template(tenant, "greeting")).version == 1
+        template = await house.catalogue.template(tenant, "greeting")
+        assert await house.catalogue.put_template(tenant, template) == 2
+        assert (await other.catalogue.template(tenant, "greeting")).version == 2
+        assert (await other.catalogue.template(tenant, "greeting", 1)).version == 1
+
+    async def test_a_put_keeps_the_preferences_of_an_existing_recipient(self, house: Any) -> None:
+        tenant, _ = await found_tenant(house.catalogue, house.recipients)
+        chosen = msgspec.msgpack.encode({"channels": {"push": False}})
+        assert await house.recipients.update_preferences(tenant, "u0", chosen, NOON)
+        _, profile = await house.recipients.get_recipient(tenant, "u0")
+        assert not await house.recipients.put_recipient(tenant, msgspec.structs.replace(profile, locale="fr"), NOON)
+        _, profile = await house.recipients.get_recipient(tenant, "u0")
+        assert (profile.locale, profile.preferences.channels) == ("fr", {"push": False})
+
+    async def test_a_breaker_is_changed_by_one_of_two_that_try(self, house: Any) -> None:
+        other = await house.reopen()
+        row = BreakerRow("fcm", "push", "open", changed_at=NOON, version=1)
+        assert await house.catalogue.change_breaker(row, 0)
+        assert not await other.catalogue.change_breaker(row, 0)
+        assert await other.catalogue.breakers() == [row]
+
+    # --- readers ---
+
+    async def test_a_story_tells_the_notification_its_decision_and_its_events(self, house: Any) -> None:
+        claims = await self._claims(house)
+        await self._sent(house, claims)
+        item = claims[0].notification
+        story = await house.insights.story(item.tenant, item.id)
+        assert story.notification == item
+        assert story.decision.state == "planned"
+        assert [event.state for event in story.events] == ["sent"]
+        assert story.states == {claims[0].delivery.id: "sent"}
+        other = await house.catalogue.tenant("globex", "test")
+        assert await house.insights.story(other, item.id) is None
+
+    async def test_lists_are_newest_first_and_go_on_from_a_cursor(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[i % 2], NOON + i, user_id=f"u{i % 2}") for i in range(6)]
+        for item in items:
+            await house.ingest.accept([acceptance(item)], NOON + 10)
+        mine = [item for item, _ in await house.insights.list(ListQuery(tenant, "u0", limit=2))]
+        assert mine == [items[4], items[2]]
+        rest = await house.insights.list(ListQuery(tenant, "u0", before=mine[-1].id))
+        assert rest == [(items[0], "waiting")]
+        assert len(await house.insights.list(ListQuery(tenant, since=NOON + 3))) == 3
+
+    async def test_the_oldest_pending_is_told_by_stage_and_priority(self, house: Any) -> None:
+        _, items = await self._accepted(house)
+        assert await house.insights.oldest_pending() == {("route", "normal"): NOON}
+        await house.route.decide([routed(items[0])], NOON, Position(GROUP_OF[NORMAL], NORMAL, 1))
+        assert await house.insights.oldest_pending() == {("deliver", "normal"): NOON}
+
+    # --- the log ---
+
+    async def test_finished_records_are_trimmed_and_offsets_go_on(self, house: Any) -> None:
+        tenant, items = await self._accepted(house, 5)
+        group = GROUP_OF[NORMAL]
+        await house.route.decide([routed(item) for item in items], NOON, Position(group, NORMAL, 5))
+        assert await house.log.trim(100) > 0
+        found = await house.recipients.get_recipient(tenant, "u0")
+        await house.ingest.accept([acceptance(notification(tenant, RecipientNo(found[0])))], NOON)
+        polled = await house.log.poll(NORMAL, 5, 10)
+        assert [record.offset for record in polled] == [6]
+
+    async def test_lag_is_what_a_group_has_not_finished(self, house: Any) -> None:
+        _, items = await self._accepted(house, 3)
+        await house.route.decide([routed(items[0])], NOON, Position(GROUP_OF[NORMAL], NORMAL, 1))
+        lags = {lag.topic: lag.lag for lag in await house.log.lags()}
+        assert (lags[NORMAL], lags[PUSH]) == (2, 1)
