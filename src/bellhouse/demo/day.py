@@ -217,7 +217,7 @@ def _dropping_prices(town: _Town) -> Iterator[_Made]:
     item = rng.choice(_GOODS)
     data: dict[str, object] = {"item": item, "price": f"€ {price:.2f}", "before": f"€ {price * 1.3:.2f}"}
     priority: Priority | None = "normal" if rng.random() < 0.1 else None
-    until, who = _text(min(at + 14_400, DAY_S)), town.someone()
+    until, who = _text(at + 14_400), town.someone()
     yield at, Asked(who.user_id, "price_drop", data, priority=priority, expires_at=until)
 
 

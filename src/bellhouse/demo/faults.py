@@ -1,0 +1,169 @@
+"""What goes wrong during the day, and when: the simulator's dials turned along a timeline, and one `kill -9`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from bellhouse.ports.clock import Clock
+from bellhouse.simulator.client import SimulatorClient
+
+Dials = Mapping[str, object]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One disturbance: from `start` to `end`, as shares of the day."""
+
+    name: str
+    what: str
+    """In a sentence, for whoever looks on."""
+    start: float
+    end: float
+    provider: str = ""
+    """Whose dials are turned; empty for what is not the outside world's."""
+    dials: Dials = {}
+    act: Literal["dials", "kill"] = "dials"
+
+
+USUAL: Final[Mapping[str, Dials]] = {
+    "fcm": {
+        "latency": {"kind": "lognormal", "median_ms": 60, "sigma": 0.4, "min_ms": 15, "max_ms": 400},
+        "dead_token_share": 0.02,
+        "callback_delay_ms": {"min": 100, "max": 1_500},
+        "callback_failures": {"silent": 0.03},
+        "callback_duplicates": 0.02,
+    },
+    "sendgrid": {
+        "latency": {"kind": "lognormal", "median_ms": 90, "sigma": 0.4, "min_ms": 30, "max_ms": 600},
+        "callback_delay_ms": {"min": 200, "max": 2_000},
+        "callback_failures": {"bounce": 0.006, "blocked": 0.004, "deferred": 0.02, "spamreport": 0.0005},
+    },
+    "smtp": {"latency": {"kind": "uniform", "min_ms": 10, "max_ms": 60}},
+    "twilio": {
+        "latency": {"kind": "lognormal", "median_ms": 120, "sigma": 0.4, "min_ms": 40, "max_ms": 800},
+        "callback_delay_ms": {"min": 200, "max": 2_000},
+        "callback_failures": {"undelivered": 0.015},
+        "errors": {"21610": 0.004},
+    },
+    "vonage": {
+        "latency": {"kind": "lognormal", "median_ms": 140, "sigma": 0.4, "min_ms": 50, "max_ms": 900},
+        "callback_delay_ms": {"min": 200, "max": 2_000},
+    },
+}
+"""The world as it is on any day: nobody is quick, some tokens are dead, some mail bounces, some push is never seen."""
+
+TIMELINE: Final[Sequence[Fault]] = (
+    Fault(
+        "email outage",
+        "sendgrid answers 503 to everything: its breaker opens and smtp takes over",
+        0.30,
+        0.46,
+        "sendgrid",
+        {"outage": "503"},
+    ),
+    Fault(
+        "sms throttled",
+        "twilio takes 12 messages a second and says when to come back",
+        0.50,
+        0.60,
+        "twilio",
+        {"throttle": {"rate_per_second": 12, "retry_after_s": 2, "burst": 12}},
+    ),
+    Fault(
+        "lost answers",
+        "fcm takes pushes and the answers are lost: nobody knows whether they were sent",
+        0.56,
+        0.62,
+        "fcm",
+        {"lost_answers": 0.04, "lost_answer_mode": "close"},
+    ),
+    Fault("kill -9", "the process that delivers is killed in the middle of its work", 0.66, 0.67, act="kill"),
+    Fault(
+        "callbacks in disorder",
+        "push receipts come late, doubled and in the wrong order",
+        0.70,
+        0.80,
+        "fcm",
+        {"callback_delay_ms": {"min": 500, "max": 5_000}, "callback_duplicates": 0.3, "callback_disorder": 0.5},
+    ),
+    Fault(
+        "push failing",
+        "fcm fails four calls of ten with 500: some deliveries use up their attempts",
+        0.82,
+        0.97,
+        "fcm",
+        {"errors": {"internal": 0.4}},
+    ),
+)
+"""In the order of their beginnings; no two at once turn the same dial."""
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """A fault as it happened: milliseconds since the play's start."""
+
+    name: str
+    what: str
+    from_ms: int
+    to_ms: int
+
+
+class Disturber:
+    """Turns the dials when their time comes, and back again."""
+
+    def __init__(
+        self,
+        world: SimulatorClient,
+        kill: Callable[[], int],
+        clock: Clock,
+        timeline: Sequence[Fault] = TIMELINE,
+    ) -> None:
+        self._world = world
+        self._kill = kill
+        self._clock = clock
+        self._timeline = timeline
+        self._going: dict[str, tuple[Fault, int]] = {}
+        self._done: set[str] = set()
+        self._since = 0
+        self.noted: list[Noted] = []
+        self.killed = 0
+        """The process that was killed; 0 before."""
+
+    def usual(self) -> None:
+        """Turn every dial to where it is on any day."""
+        for provider, dials in USUAL.items():
+            self._world.put_dials(provider, **dials)
+
+    def heal(self) -> None:
+        """End every fault that is still going."""
+        for fault in self.current:
+            self._end(fault, self._since)
+
+    @property
+    def current(self) -> list[Fault]:
+        """What goes wrong right now."""
+        return [fault for fault, _ in self._going.values()]
+
+    def step(self, share: float, since_ms: int) -> None:
+        """Begin and end what is due at `share` of the day, `since_ms` after the play began."""
+        self._since = since_ms
+        for fault in self._timeline:
+            if fault.name in self._going:
+                if share >= fault.end:
+                    self._end(fault, since_ms)
+            elif fault.start <= share and fault.name not in self._done:
+                self._begin(fault, since_ms)
+
+    def _begin(self, fault: Fault, since_ms: int) -> None:
+        self._going[fault.name] = (fault, since_ms)
+        self._done.add(fault.name)
+        if fault.act == "kill":
+            self.killed = self._kill()
+        else:
+            self._world.put_dials(fault.provider, **fault.dials)
+
+    def _end(self, fault: Fault, since_ms: int) -> None:
+        _, began = self._going.pop(fault.name)
+        self.noted.append(Noted(fault.name, fault.what, began, since_ms))
+        if fault.act == "dials":
+            usual = USUAL.get(fault.provider, {})
+            self._world.put_dials(fault.provider, **{name: usual.get(name) for name in fault.dials})

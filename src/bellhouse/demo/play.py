@@ -1,0 +1,202 @@
+"""Plays the day's events at their pace: the critical ones singly, the others in batches, each answer written down."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from bellhouse.demo.client import Client, Problem, problem_of
+from bellhouse.demo.script import Asked, Day, EventLine, moment
+from bellhouse.ports.clock import Clock
+from bellhouse.web.times import rfc3339
+
+DAY_MS: Final = 86_400_000
+BATCH: Final = 1_000
+_TICK_S: Final = 0.1
+_BATCHES_AT_ONCE: Final = 4
+_SINGLES_AT_ONCE: Final = 48
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How the day's moments become those of the play: the day's first moment is `start`, a day takes `length_ms`."""
+
+    first: int
+    start: int
+    length_ms: int
+    span_ms: int = DAY_MS
+
+    def of(self, at: int) -> int:
+        """The moment (ms since the epoch) in the play of a moment of the day."""
+        return self.start + (at - self.first) * self.length_ms // self.span_ms
+
+    def text(self, at: str) -> str:
+        """The same for RFC 3339 texts: equal moments give equal texts, so that a repeat stays a repeat."""
+        return rfc3339(self.of(moment(at)))
+
+
+class Answers:
+    """What the caller was told, event by event."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.ids: set[str] = set()
+        self.repeats = 0
+        self.refused: Counter[str] = Counter()
+        self.unanswered = 0
+        self.single_ms: list[float] = []
+        self.batch_ms: list[float] = []
+
+    def taken(self, identifier: str) -> None:
+        if identifier in self.ids:
+            self.repeats += 1
+        self.ids.add(identifier)
+
+    @property
+    def accepted(self) -> int:
+        """Notifications that were promised: distinct ids."""
+        return len(self.ids)
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What must come of a day by its own lines, before anything is sent."""
+
+    accepted: int
+    repeats: int
+    refused: int
+
+
+def expected(day: Day) -> Expected:
+    """Count the events that must be accepted, those that repeat one, and those that must be refused."""
+    people = {line.user_id for line in day.recipients}
+    types = {line.name for line in day.types}
+    first: dict[str, Asked] = {}
+    accepted = repeats = refused = 0
+    for event in day.events:
+        asked = event.notification
+        if asked.user_id not in people or asked.type not in types:
+            refused += 1
+            continue
+        key = asked.idempotency_key
+        if key is None or key not in first:
+            accepted += 1
+        elif first[key] == asked:
+            repeats += 1
+        else:
+            refused += 1
+        if key is not None:
+            first.setdefault(key, asked)
+    return Expected(accepted, repeats, refused)
+
+
+class _BatchItem(msgspec.Struct, frozen=True):
+    id: str | None = None
+    error: Problem | None = None
+
+
+class _BatchAnswer(msgspec.Struct, frozen=True):
+    results: list[_BatchItem]
+
+
+class Player:
+    """Sends a day's events when their moments come."""
+
+    def __init__(self, day: Day, pace: Pace, client: Client, clock: Clock) -> None:
+        self._events = deque(day.events)
+        self._pace = pace
+        self._client = client
+        self._clock = clock
+        self._critical = _critical_types(day)
+        self._singles = asyncio.Semaphore(_SINGLES_AT_ONCE)
+        self._batches = asyncio.Semaphore(_BATCHES_AT_ONCE)
+        self.answers = Answers()
+
+    @property
+    def left(self) -> int:
+        """Events whose moment has not come."""
+        return len(self._events)
+
+    async def play(self) -> Answers:
+        """Send everything; returns when each event has its answer."""
+        async with asyncio.TaskGroup() as group:
+            while self._events:
+                await self._send(group, self._due())
+                await self._clock.sleep(_TICK_S)
+        return self.answers
+
+    def _due(self) -> list[EventLine]:
+        now = self._clock.now()
+        due = []
+        while self._events and self._pace.of(moment(self._events[0].at)) <= now:
+            due.append(self._events.popleft())
+        return due
+
+    async def _send(self, group: asyncio.TaskGroup, events: Sequence[EventLine]) -> None:
+        """Start the sending; waits only where as much as is allowed is under way."""
+        batch: list[EventLine] = []
+        for event in events:
+            self.answers.asked += 1
+            asked = event.notification
+            if (asked.priority or ("critical" if asked.type in self._critical else "")) == "critical":
+                await self._singles.acquire()
+                group.create_task(self._single(event))
+            else:
+                batch.append(event)
+        for start in range(0, len(batch), BATCH):
+            await self._batches.acquire()
+            group.create_task(self._batch(batch[start : start + BATCH]))
+
+    async def _single(self, event: EventLine) -> None:
+        began = self._clock.monotonic()
+        try:
+            body = msgspec.json.encode(self._body(event))
+            keyed = event.notification.idempotency_key is not None
+            answer = await self._client.ask("POST", "/v1/notifications", body, repeatable=keyed)
+        finally:
+            self._singles.release()
+        if answer.status == 202:
+            self.answers.single_ms.append((self._clock.monotonic() - began) * 1_000)
+            self.answers.taken(msgspec.json.decode(answer.body, type=_BatchItem).id or "")
+        elif answer.status == 0:
+            self.answers.unanswered += 1
+        else:
+            self.answers.refused[problem_of(answer).reason] += 1
+
+    async def _batch(self, events: Sequence[EventLine]) -> None:
+        began = self._clock.monotonic()
+        try:
+            body = msgspec.json.encode({"notifications": [self._body(event) for event in events]})
+            keyed = all(event.notification.idempotency_key for event in events)
+            answer = await self._client.ask("POST", "/v1/notifications/batch", body, repeatable=keyed)
+        finally:
+            self._batches.release()
+        if answer.status == 202:
+            self.answers.batch_ms.append((self._clock.monotonic() - began) * 1_000)
+            self._read(msgspec.json.decode(answer.body, type=_BatchAnswer).results)
+        elif answer.status == 0:
+            self.answers.unanswered += len(events)
+        else:
+            self.answers.refused[problem_of(answer).reason] += len(events)
+
+    def _read(self, results: Sequence[_BatchItem]) -> None:
+        for result in results:
+            if result.id is not None:
+                self.answers.taken(result.id)
+            else:
+                self.answers.refused[result.error.reason if result.error else "unreadable"] += 1
+
+    def _body(self, event: EventLine) -> Asked:
+        """The event's body with its moments moved from the day to the play."""
+        asked = event.notification
+        if asked.send_at is None and asked.expires_at is None:
+            return asked
+        return msgspec.structs.replace(
+            asked,
+            send_at=self._pace.text(asked.send_at) if asked.send_at else None,
+            expires_at=self._pace.text(asked.expires_at) if asked.expires_at else None,
+        )
+
+
+def _critical_types(day: Day) -> frozenset[str]:
+    return frozenset(line.name for line in day.types if line.type.get("priority") == "critical")

@@ -1,0 +1,145 @@
+"""The two programs of the demo, each in processes of its own: the outside world, and Bellhouse."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bellhouse.app.folder import Running, read_run_file
+from bellhouse.app.settings import FILE_NAME
+from bellhouse.ports.clock import Clock
+
+SIMULATOR: Final = (sys.executable, "-P", "-m", "bellhouse.simulator")
+SERVE: Final = (sys.executable, "-P", "-m", "bellhouse", "serve")
+
+_PATIENCE_S: Final = 30.0
+_LOOK_S: Final = 0.05
+
+
+class DidNotStart(Exception):
+    """A program that did not become ready, with what it said."""
+
+
+class Child:
+    """A program that we started: it is stopped with us."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    async def stop(self, grace_s: float = 30.0) -> int:
+        """Ask it to end, then end it; answers its exit status. Calling it twice is lawful."""
+        if self.running:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+        return await self._process.wait()
+
+    def said(self) -> str:
+        """The end of what it wrote to standard error."""
+        with suppress(OSError):
+            return self.log.read_text(errors="replace")[-2_000:].strip()
+        return ""
+
+
+class World:
+    """The running simulator."""
+
+    def __init__(self, child: Child, url: str) -> None:
+        self.child = child
+        self.url = url
+
+
+class House:
+    """The running platform."""
+
+    def __init__(self, child: Child, running: Running) -> None:
+        self.child = child
+        self.url = running.url
+        self.data = Path(running.data)
+
+    def roles(self) -> Mapping[str, int]:
+        """Each role's process id now: a role that was started again has a new one."""
+        running = read_run_file(self.data)
+        return {} if running is None else running.roles
+
+    def kill(self, role: str) -> int:
+        """`kill -9` the process of a role; answers its id. Raises ProcessLookupError where there is none."""
+        pid = self.roles().get(role, 0)
+        if not pid:
+            raise ProcessLookupError(f"no process plays the role {role}")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    @property
+    def database(self) -> Path:
+        return self.data / "bellhouse.db"
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    url: str
+
+
+async def start_world(folder: Path, seed: int) -> World:
+    """Start a simulator on free ports, its receipts kept in memory. Raises DidNotStart."""
+    command = (*SIMULATOR, "--port", "0", "--seed", str(seed), "--dir", str(folder))
+    child, process = await _spawn(command, folder / "simulator.log")
+    assert process.stdout is not None  # asked for in _spawn
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            ready = msgspec.json.decode(await process.stdout.readline(), type=_Ready)
+    except (TimeoutError, msgspec.MsgspecError):
+        await child.stop(1.0)
+        raise DidNotStart(f"The simulator did not start: {child.said() or 'it said nothing'}") from None
+    return World(child, ready.url)
+
+
+async def start_house(data: Path, settings: str, clock: Clock, arguments: Sequence[str] = ()) -> House:
+    """Start the platform on a free port; `settings` are the text of its `bellhouse.toml`. Raises DidNotStart."""
+    _write_settings(data, settings)
+    command = (*SERVE, "--data", str(data), "--port", "0", *arguments)
+    child, _ = await _spawn(command, data / "serve.log")
+    deadline = clock.monotonic() + _PATIENCE_S
+    while clock.monotonic() < deadline and child.running:
+        running = read_run_file(data)
+        if running is not None and running.pid == child.pid and all(running.roles.values()):
+            return House(child, running)
+        await clock.sleep(_LOOK_S)
+    await child.stop(1.0)
+    raise DidNotStart(f"The platform did not start: {child.said() or 'it said nothing'}")
+
+
+def _write_settings(data: Path, settings: str) -> None:
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (data / FILE_NAME).write_text(settings, encoding="utf-8")
+
+
+async def _spawn(command: Sequence[str], log: Path) -> tuple[Child, asyncio.subprocess.Process]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            process_group=0,
+        )
+    return Child(process, log), process

@@ -1,0 +1,153 @@
+"""What Bellhouse's own file says of every notification and delivery, read beside it when the day is over."""
+
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_detail, decode_notification
+from bellhouse.adapters.store.sqlite.events import STEP, InFlight, StateOf, fold
+from bellhouse.domain.ids import DeliveryId, NotificationId, delivery_id, to_text
+from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
+
+
+class RecordedDelivery(msgspec.Struct, frozen=True):
+    """A planned delivery: where it stands, why, and what was tried."""
+
+    id: str
+    channel: Channel
+    state: DeliveryState
+    reason: str
+    """The last reason that was recorded; that of the plan where nothing has happened since."""
+    provider: str | None
+    """Who was called last."""
+    providers: tuple[str, ...]
+    """Everyone that was called, in order and without repeats."""
+    calls: int
+    unknowns: int
+    """Attempts whose outcome was unknown."""
+    interrupted: bool
+    """Whether it was in the hands of a process that ended."""
+    ready_at: int
+    """When it could leave (ms since the epoch)."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A notification and its deliveries."""
+
+    id: str
+    type: str
+    priority: Priority
+    state: NotificationState
+    reasons: tuple[str, ...]
+    deliveries: tuple[RecordedDelivery, ...]
+
+
+_NEW = StateOf(state="waiting", steps=0, step_state="waiting", last_attempt=0)
+
+
+class _Reader:
+    """Gives a read connection the shape that the store's own readers ask for."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._connection.set_busy_timeout(5_000)
+
+    def run(self, sql: str, bindings: Any = None) -> Any:
+        return self._connection.execute(sql, bindings)
+
+    def many(self, sql: str, rows: Any) -> Any:
+        return self._connection.executemany(sql, rows)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def read(database: Path) -> dict[str, Recorded]:
+    """Everything in the file, by the notifications' ids."""
+    reader = _Reader(database)
+    try:
+        reader.run("BEGIN")
+        sending = InFlight(reader)
+        events = {
+            DeliveryId(identifier): list(rows)
+            for identifier, rows in groupby(
+                reader.run("SELECT id, kind, n, state, detail FROM delivery_events ORDER BY id, kind, n"), itemgetter(0)
+            )
+        }
+        decisions: dict[bytes, bytes] = {row[0]: row[1] for row in reader.run("SELECT id, record FROM decisions")}
+        return {
+            to_text(identifier): _recorded(
+                NotificationId(identifier), record, decisions.get(identifier), events, sending
+            )
+            for identifier, record in reader.run("SELECT id, record FROM notifications")
+        }
+    finally:
+        reader.close()
+
+
+def _recorded(
+    identifier: NotificationId,
+    record: bytes,
+    decided: bytes | None,
+    events: dict[DeliveryId, list[tuple[bytes, int, int, str, bytes]]],
+    sending: InFlight,
+) -> Recorded:
+    notification = decode_notification(record)
+    name = to_text(identifier)
+    if decided is None:
+        reason = "waiting:scheduled" if notification.ready_at > notification.received_at else "waiting to be routed"
+        return Recorded(name, notification.type, notification.priority, "waiting", (reason,), ())
+    decision = decode_decision(decided)
+    deliveries = []
+    for planned in decision.deliveries:
+        delivery = delivery_id(identifier, planned.ordinal)
+        rows = events.get(delivery, [])
+        standing = fold(rows) if rows else _NEW
+        state = "in_flight" if sending.has(delivery, standing) else standing.state
+        ready_at = max(notification.ready_at, planned.not_before)
+        deliveries.append(_delivery(delivery, planned.channel, state, planned.reason, rows, ready_at))
+    reasons = tuple(reason.code for reason in decision.reasons)
+    return Recorded(name, notification.type, notification.priority, decision.state, reasons, tuple(deliveries))
+
+
+def _delivery(
+    delivery: DeliveryId,
+    channel: Channel,
+    state: DeliveryState,
+    reason: str,
+    rows: list[tuple[bytes, int, int, str, bytes]],
+    ready_at: int,
+) -> RecordedDelivery:
+    providers: list[str] = []
+    calls = unknowns = 0
+    interrupted = False
+    for _, kind, _, became, packed in rows:
+        detail = decode_detail(packed)
+        reason = detail.reason or _SAID.get(became, reason)
+        if kind != STEP:
+            continue
+        unknowns += became == "unknown"
+        interrupted = interrupted or detail.reason == "unknown:interrupted"
+        if detail.provider and detail.verdict:
+            calls += 1
+            providers.append(detail.provider)
+    return RecordedDelivery(
+        id=to_text(delivery),
+        channel=channel,
+        state=state,
+        reason=reason,
+        provider=providers[-1] if providers else None,
+        providers=tuple(dict.fromkeys(providers)),
+        calls=calls,
+        unknowns=unknowns,
+        interrupted=interrupted,
+        ready_at=ready_at,
+    )
+
+
+_SAID = {"sent": "sent:accepted", "delivered": "delivered:confirmed", "failed": "failed:reported"}
+"""The reason of an event that gives none."""
