@@ -27,7 +27,7 @@ def kinds(answers: list[Exchange]) -> Counter[str]:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+        while not condition():
             await asyncio.sleep(0.002)
 
 
