@@ -1,0 +1,1 @@
+"""What a tenant defines: notification types and templates, with their preview."""

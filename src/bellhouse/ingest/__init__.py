@@ -1,0 +1,1 @@
+"""Accepting notifications: validated, deduplicated, and durable before the answer."""

@@ -1,0 +1,77 @@
+"""The two hot requests as Litestar handlers: so they are in the OpenAPI document, whoever answers them."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from bellhouse.ingest.api import IngestApi
+from bellhouse.ingest.dryrun import DryRunAnswer
+from bellhouse.ingest.wire import AcceptedAnswer, BatchAnswer, BatchRequest, NotificationRequest
+from bellhouse.web.body import BODY
+from bellhouse.web.reply import Reply
+from bellhouse.web.rest import GIVEN, OF_BODY, caller_of, needs, problems
+
+Api = Annotated[IngestApi, GIVEN]
+_BUSY = ("rate_limited", "backlog_full", "busy")
+
+
+class IngestController(Controller):
+    """Sending notifications."""
+
+    path = "/v1/notifications"
+    tags = ("Notifications",)
+
+    @post(
+        status_code=202,
+        guards=[needs("send")],
+        summary="Send a notification",
+        operation_id="sendNotification",
+        responses={
+            200: ResponseSpec(DryRunAnswer, generate_examples=False, description="The dry run's plan; nothing is sent"),
+            **problems(*OF_BODY, "idempotency_key_reused", *_BUSY),
+        },
+        response_description="It is durable and will be dealt with",
+    )
+    async def send_one(
+        self,
+        data: NotificationRequest,  # noqa: ARG002  # for the document; the use case reads the body itself
+        request: Request[Any, Any, Any],
+        ingest_api: Api,
+        idempotency_key: Annotated[
+            str | None,
+            Parameter(
+                header="Idempotency-Key",
+                description="A repeat within 24 hours gets the first answer, and `Idempotent-Replayed: true`.",
+            ),
+        ] = None,  # noqa: ARG002  # as above
+    ) -> Response[AcceptedAnswer]:
+        """Accept one notification: durable before the answer, delivered after it. `dry_run` only says what would happen."""
+        headers = dict(request.scope["headers"])
+        return _response(await ingest_api.accept_one(caller_of(request), headers, request.scope[BODY]))  # type: ignore[literal-required]  # our own key
+
+    @post(
+        "/batch",
+        status_code=202,
+        guards=[needs("send")],
+        summary="Send up to 1,000 notifications",
+        operation_id="sendNotifications",
+        responses=problems(*OF_BODY, *_BUSY),
+        response_description="One result for each item, in order",
+    )
+    async def send_many(
+        self,
+        data: BatchRequest,  # noqa: ARG002  # as above
+        request: Request[Any, Any, Any],
+        ingest_api: Api,
+    ) -> Response[BatchAnswer]:
+        """Accept many notifications, each judged on its own: a faulty one is an error in its place."""
+        headers = dict(request.scope["headers"])
+        return _response(await ingest_api.accept_batch(caller_of(request), headers, request.scope[BODY]))  # type: ignore[literal-required]  # our own key
+
+
+def _response(reply: Reply) -> Response[Any]:
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    media_type = reply.content_type[1].decode()
+    return Response(reply.body, status_code=reply.status, media_type=media_type, headers=headers)

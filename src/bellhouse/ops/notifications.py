@@ -1,0 +1,148 @@
+"""The routes that say what became of notifications, and cancel them."""
+
+from typing import Annotated, Any, assert_never
+
+import msgspec
+from litestar import Controller, Request, get, post
+from litestar.params import Parameter
+
+from bellhouse.domain.ids import NotificationId, TenantNo, from_text
+from bellhouse.domain.words import NotificationState
+from bellhouse.ops.story import NotificationLine, NotificationView, WhyAnswer, line_of, view_of, why_of
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.store import IngestStore, Insights, ListQuery
+from bellhouse.web.cursors import cursor_of, read_cursor
+from bellhouse.web.problems import Problem
+from bellhouse.web.rest import GIVEN, caller_of, needs, problems
+from bellhouse.web.times import Moment, milliseconds
+from bellhouse.web.words import Name, UserId
+
+Reads = Annotated[Insights, GIVEN]
+Writes = Annotated[IngestStore, GIVEN]
+Time = Annotated[Clock, GIVEN]
+Id = Annotated[str, Parameter(description="The notification's id.")]
+
+
+class NotificationsAnswer(msgspec.Struct, frozen=True):
+    """A page of notifications, the newest first."""
+
+    notifications: list[NotificationLine]
+    next: str | None
+    """The cursor of the next page."""
+
+
+class CancelAnswer(msgspec.Struct, frozen=True):
+    """What was waiting of it is cancelled; what had been sent stays sent."""
+
+    id: str
+    state: NotificationState
+
+
+class NotificationsController(Controller):
+    """Notifications after they were accepted."""
+
+    path = "/v1/notifications"
+    tags = ("Notifications",)
+
+    @get(
+        guards=[needs("read")],
+        summary="List notifications",
+        operation_id="listNotifications",
+        responses=problems("validation_failed", "invalid_cursor"),
+    )
+    async def all(
+        self,
+        request: Request[Any, Any, Any],
+        insights: Reads,
+        user_id: UserId | None = None,
+        notification_type: Annotated[Name | None, Parameter(query="type")] = None,
+        notification_state: Annotated[NotificationState | None, Parameter(query="state")] = None,
+        since: Annotated[Moment | None, Parameter(description="Received at this moment or later.")] = None,
+        limit: Annotated[int, Parameter(ge=1, le=200, description="Items of a page.")] = 50,
+        cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+    ) -> NotificationsAnswer:
+        """The tenant's notifications, the newest first."""
+        query = ListQuery(
+            tenant=caller_of(request).tenant,
+            user_id=user_id,
+            type=notification_type,
+            state=notification_state,
+            since=milliseconds(since) if since else None,
+            before=NotificationId(read_cursor(cursor)) if cursor is not None else None,
+            limit=limit,
+        )
+        found = await insights.list(query)
+        lines = [line_of(note, msgspec.convert(state, NotificationState)) for note, state in found]
+        following = cursor_of(found[-1][0].id) if len(found) == limit else None
+        return NotificationsAnswer(lines, following)
+
+    @get(
+        "/{notification_id:str}",
+        guards=[needs("read")],
+        summary="The whole story of a notification",
+        operation_id="getNotification",
+        responses=problems("notification_not_found"),
+    )
+    async def get_one(self, notification_id: Id, request: Request[Any, Any, Any], insights: Reads) -> NotificationView:
+        """State, decision with reasons, deliveries, attempts and callbacks, each with its time."""
+        return await _view(insights, caller_of(request).tenant, notification_id)
+
+    @get(
+        "/{notification_id:str}/why",
+        guards=[needs("read")],
+        summary="Why she got it, or why not",
+        operation_id="whyNotification",
+        responses=problems("notification_not_found"),
+    )
+    async def why(self, notification_id: Id, request: Request[Any, Any, Any], insights: Reads) -> WhyAnswer:
+        """The story in sentences."""
+        return why_of(await _view(insights, caller_of(request).tenant, notification_id))
+
+    @post(
+        "/{notification_id:str}/cancel",
+        status_code=200,
+        guards=[needs("send")],
+        summary="Cancel a notification",
+        operation_id="cancelNotification",
+        responses=problems("notification_not_found", "too_late_to_cancel"),
+    )
+    async def cancel(
+        self,
+        notification_id: Id,
+        request: Request[Any, Any, Any],
+        ingest_store: Writes,
+        insights: Reads,
+        clock: Time,
+    ) -> CancelAnswer:
+        """Cancel what has not been sent; cancelling twice is the same as once."""
+        caller = caller_of(request)
+        identifier = _identifier(notification_id)
+        result = await ingest_store.cancel(caller.tenant, identifier, clock.now(), caller.key_id)
+        match result:
+            case "cancelled" | "already_cancelled":
+                view = await _view(insights, caller.tenant, notification_id)
+                return CancelAnswer(view.id, view.state)
+            case "too_late":
+                raise Problem("too_late_to_cancel")
+            case "unknown":
+                raise _no_notification(notification_id)
+            case _:
+                assert_never(result)
+
+
+def _identifier(text: str) -> NotificationId:
+    try:
+        return NotificationId(from_text(text))
+    except ValueError as error:
+        raise _no_notification(text) from error
+
+
+def _no_notification(text: str) -> Problem:
+    return Problem("notification_not_found", f"There is no notification {text[:64]!r}.")
+
+
+async def _view(insights: Insights, tenant: TenantNo, text: str) -> NotificationView:
+    story = await insights.story(tenant, _identifier(text))
+    if story is None:
+        raise _no_notification(text)
+    return view_of(story)

@@ -1,0 +1,279 @@
+"""The whole story of a notification: state, decision with reasons in words, deliveries, attempts, callbacks."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from bellhouse.domain.delivery import Detail, Source
+from bellhouse.domain.ids import delivery_id, to_text
+from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
+from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
+from bellhouse.policy.reasons import sentence
+from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.web.times import rfc3339, rfc3339_or_none
+
+
+class ReasonView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reason: its code, and the sentence for people."""
+
+    code: str
+    sentence: str
+    channel: Channel | None = None
+    contact: str | None = None
+    """The contact point's id, never its address."""
+    detail: str | None = None
+
+
+class DecisionView(msgspec.Struct, frozen=True):
+    """What was decided, when, and why."""
+
+    state: NotificationState
+    at: str
+    template: str | None
+    template_version: int
+    reasons: list[ReasonView]
+    """One for each channel or contact point that was left out."""
+
+
+class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call of one provider."""
+
+    attempt: int
+    at: str
+    provider: str | None
+    verdict: str
+    state: DeliveryState
+    """What the delivery became by it."""
+    code: str | None = None
+    """The provider's own code."""
+    reason: ReasonView | None = None
+    message_id: str | None = None
+    duration_ms: float = 0.0
+    price: float = 0.0
+    retry_at: str | None = None
+
+
+class CallbackView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """News from a provider."""
+
+    at: str
+    news: str | None
+    attempt: int
+    provider: str | None = None
+    code: str | None = None
+    reason: ReasonView | None = None
+
+
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that happened to a delivery, whoever did it."""
+
+    at: str
+    source: Source
+    state: DeliveryState
+    reason: ReasonView | None = None
+    by: str | None = None
+    why: str | None = None
+
+
+class DeliveryView(msgspec.Struct, frozen=True):
+    """One delivery: where it stands and how it came there."""
+
+    id: str
+    channel: Channel
+    contact: str
+    state: DeliveryState
+    reason: ReasonView
+    """Why it stands there: of the last thing that happened, or of the decision."""
+    chosen: ReasonView
+    """Why it was planned."""
+    not_before: str | None
+    attempts: list[AttemptView]
+    callbacks: list[CallbackView]
+    history: list[StepView]
+
+
+class NotificationView(msgspec.Struct, frozen=True):
+    """The whole story."""
+
+    id: str
+    user_id: str
+    type: str
+    priority: Priority
+    state: NotificationState
+    received_at: str
+    send_at: str | None
+    expires_at: str
+    channels: tuple[Channel, ...] | None
+    data: dict[str, Any]
+    collapse_key: str | None
+    idempotency_key: str | None
+    traceparent: str | None
+    decision: DecisionView | None
+    deliveries: list[DeliveryView]
+
+
+class NotificationLine(msgspec.Struct, frozen=True):
+    """A notification in a list."""
+
+    id: str
+    user_id: str
+    type: str
+    priority: Priority
+    state: NotificationState
+    received_at: str
+    send_at: str | None
+    expires_at: str
+
+
+class WhyAnswer(msgspec.Struct, frozen=True):
+    """Why she got it, or why not, in sentences."""
+
+    id: str
+    state: NotificationState
+    sentences: list[str]
+
+
+_SUCCESS: Final = {"sent": "sent:accepted", "delivered": "delivered:confirmed", "failed": "failed:reported"}
+
+
+def view_of(story: Story) -> NotificationView:
+    """A story as it is shown."""
+    note = story.notification
+    decision = story.decision
+    return NotificationView(
+        id=to_text(note.id),
+        user_id=note.user_id,
+        type=note.type,
+        priority=note.priority,
+        state=decision.state if decision else "waiting",
+        received_at=rfc3339(note.received_at),
+        send_at=_send_at(note),
+        expires_at=rfc3339(note.expires_at),
+        channels=note.channels,
+        data=msgspec.json.decode(note.data),
+        collapse_key=note.collapse_key,
+        idempotency_key=note.idempotency_key,
+        traceparent=note.traceparent,
+        decision=_decision_view(decision) if decision else None,
+        deliveries=[_delivery_view(story, plan) for plan in decision.deliveries] if decision else [],
+    )
+
+
+def line_of(note: Notification, state: NotificationState) -> NotificationLine:
+    """A notification as it is listed."""
+    return NotificationLine(
+        to_text(note.id),
+        note.user_id,
+        note.type,
+        note.priority,
+        state,
+        rfc3339(note.received_at),
+        _send_at(note),
+        rfc3339(note.expires_at),
+    )
+
+
+def why_of(view: NotificationView) -> WhyAnswer:
+    """The story in sentences."""
+    sentences = [_waiting(view)] if view.decision is None else []
+    reasons = view.decision.reasons if view.decision else []
+    sentences.extend(f"{reason.channel or 'All channels'}: not sent. {reason.sentence}" for reason in reasons)
+    for delivery in view.deliveries:
+        provider = next((attempt.provider for attempt in reversed(delivery.attempts) if attempt.provider), None)
+        through = f" by {provider}" if provider else ""
+        sentences.append(
+            f"{delivery.channel} to {delivery.contact}: {delivery.state.replace('_', ' ')}{through}. "
+            f"Planned: {delivery.chosen.sentence} Now: {delivery.reason.sentence}"
+        )
+    return WhyAnswer(view.id, view.state, sentences)
+
+
+def reason_view(code: str, detail: str | None = None) -> ReasonView:
+    """A reason code with its sentence."""
+    return ReasonView(code, sentence(code), detail=detail)
+
+
+def _waiting(view: NotificationView) -> str:
+    if view.send_at is not None:
+        return f"{sentence('waiting:scheduled')} That is {view.send_at}."
+    return "It has been accepted and waits to be routed."
+
+
+def _send_at(note: Notification) -> str | None:
+    return rfc3339(note.ready_at) if note.ready_at > note.received_at else None
+
+
+def _decision_view(decision: Decision) -> DecisionView:
+    return DecisionView(
+        decision.state,
+        rfc3339(decision.at),
+        decision.template,
+        decision.template_version,
+        [_decided(reason) for reason in decision.reasons],
+    )
+
+
+def _decided(reason: Reason) -> ReasonView:
+    return ReasonView(reason.code, sentence(reason.code), reason.channel, reason.contact, reason.detail)
+
+
+def _delivery_view(story: Story, plan: PlannedDelivery) -> DeliveryView:
+    identifier = delivery_id(story.notification.id, plan.ordinal)
+    events = [(event, _detail(event)) for event in story.events if event.delivery == identifier]
+    state = story.states.get(identifier, "waiting")
+    return DeliveryView(
+        id=to_text(identifier),
+        channel=plan.channel,
+        contact=plan.contact,
+        state=state,
+        reason=_reason_now(state, events, plan),
+        chosen=reason_view(plan.reason),
+        not_before=rfc3339_or_none(plan.not_before),
+        attempts=[_attempt(event, detail) for event, detail in events if detail.verdict is not None],
+        callbacks=[_callback(event, detail) for event, detail in events if event.source == "news"],
+        history=[_step(event, detail) for event, detail in events],
+    )
+
+
+def _detail(event: StoryEvent) -> Detail:
+    return msgspec.msgpack.decode(event.detail, type=Detail) if event.detail else Detail()
+
+
+def _reason_now(state: DeliveryState, events: Sequence[tuple[StoryEvent, Detail]], plan: PlannedDelivery) -> ReasonView:
+    """The reason of the last event that made this state, else what the state itself says."""
+    for event, detail in reversed(events):
+        if event.state == state and detail.reason:
+            return reason_view(detail.reason)
+    return reason_view(_SUCCESS.get(state, plan.reason))
+
+
+def _event_reason(event: StoryEvent, detail: Detail) -> ReasonView | None:
+    code = detail.reason or (_SUCCESS.get(event.state) if event.source != "operator" else None)
+    return reason_view(code) if code else None
+
+
+def _attempt(event: StoryEvent, detail: Detail) -> AttemptView:
+    return AttemptView(
+        attempt=detail.attempt,
+        at=rfc3339(event.at),
+        provider=detail.provider,
+        verdict=detail.verdict or "",
+        state=event.state,
+        code=detail.code,
+        reason=_event_reason(event, detail),
+        message_id=detail.message_id,
+        duration_ms=detail.duration_ms,
+        price=detail.price,
+        retry_at=rfc3339_or_none(detail.retry_at),
+    )
+
+
+def _callback(event: StoryEvent, detail: Detail) -> CallbackView:
+    return CallbackView(
+        rfc3339(event.at), detail.news, detail.attempt, detail.provider, detail.code, _event_reason(event, detail)
+    )
+
+
+def _step(event: StoryEvent, detail: Detail) -> StepView:
+    return StepView(rfc3339(event.at), event.source, event.state, _event_reason(event, detail), detail.by, detail.why)

@@ -1,0 +1,1 @@
+"""Recipients: who they are, how they are reached, what they chose, and their inbox."""

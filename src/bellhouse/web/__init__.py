@@ -1,0 +1,1 @@
+"""What every HTTP face shares: errors, keys, bodies, times, cursors and the page that shows the API."""

@@ -1,0 +1,165 @@
+"""How our Litestar handlers read, guard, fail and are documented."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Dependency, ParameterKwarg
+from litestar.types import ExceptionHandlersMap, Guard
+
+from bellhouse.ports.store import StoreUnavailable
+from bellhouse.security.keys import Scope
+from bellhouse.web.auth import CALLER, Caller
+from bellhouse.web.body import BODY
+from bellhouse.web.codes import PROBLEMS, FieldCode, ProblemCode
+from bellhouse.web.decode import decode
+from bellhouse.web.problems import MEDIA_TYPE, FieldError, Problem, ProblemDetails, invalid, store_problem
+
+GIVEN: Final = Dependency(skip_validation=True)
+"""Marks a handler's parameter that the application gives, such as a store."""
+
+_OF_STATUS: Final[dict[int, ProblemCode]] = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """A request whose JSON body is decoded into the handler's `data` type at once, strictly."""
+
+    async def json(self) -> Any:
+        """The decoded body. Raises the Problem that names every faulty field."""
+        field = self.route_handler.parsed_data_field
+        return decode(_decoder(field.annotation if field else Any), self.scope[BODY])  # type: ignore[literal-required]  # our own key
+
+
+@lru_cache(maxsize=256)
+def _decoder(wanted: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(wanted)
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """Who calls; the front has verified the key."""
+    caller: Caller = request.scope[CALLER]  # type: ignore[literal-required]  # our own key
+    return caller
+
+
+def needs(scope: Scope) -> Guard:
+    """A guard: the key must have this scope."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        connection.scope[CALLER].needs(scope)  # type: ignore[typeddict-item]  # our own key
+
+    return guard
+
+
+def answer(problem: Problem) -> Response[ProblemDetails]:
+    """The problem as Litestar's response."""
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    return Response(problem.details, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def exception_handlers(unexpected: Callable[[Exception], None]) -> ExceptionHandlersMap:
+    """Every exception as problem details; `unexpected` is told of what is our mistake."""
+
+    def mistaken(_: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
+        unexpected(error)
+        return answer(Problem("internal_error"))
+
+    def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemDetails]:
+        if error.status_code >= 500:
+            unexpected(error)
+        return answer(_translated(request, error))
+
+    return {
+        Problem: lambda _, problem: answer(problem),
+        StoreUnavailable: lambda _, error: answer(store_problem(error)),
+        HTTPException: framework,
+        Exception: mistaken,
+    }
+
+
+def _translated(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
+    """The framework's refusal in our words."""
+    if isinstance(error, ValidationException):
+        return _invalid_parameters(request, error)
+    allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), None)
+    headers = ((b"allow", allow.encode()),) if allow else ()
+    return Problem(_OF_STATUS.get(error.status_code, "internal_error"), headers=headers)
+
+
+def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
+    extra = error.extra if isinstance(error.extra, list) else []
+    shown = _shown_names(request)
+    faults = [_parameter_fault(item, shown) for item in extra if isinstance(item, dict)]
+    if not faults:
+        return invalid(FieldError("", "invalid_format", "a parameter cannot be read"))
+    return invalid(*faults)
+
+
+def _shown_names(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The handler's parameters by name, as callers know them."""
+    shown = {}
+    for name, field in request.route_handler.parsed_fn_signature.parameters.items():
+        definition = field.kwarg_definition
+        if isinstance(definition, ParameterKwarg):
+            shown[name] = definition.query or definition.header or name
+    return shown
+
+
+def _parameter_fault(item: dict[str, Any], shown: dict[str, str]) -> FieldError:
+    name, message = str(item.get("key", "")), str(item.get("message", ""))
+    name = shown.get(name, name)
+    if name == "data":
+        return FieldError("", "required", "the body must be there")
+    code: FieldCode = "required" if "missing" in message.lower() else "invalid_format"
+    if "Invalid enum value" in message:
+        code = "not_allowed"
+    return FieldError(name, code, message[:1].lower() + message[1:])
+
+
+ALWAYS: Final[tuple[ProblemCode, ...]] = ("unauthorized", "forbidden", "store_unavailable", "internal_error")
+OF_BODY: Final[tuple[ProblemCode, ...]] = (
+    "malformed_json",
+    "request_timeout",
+    "body_too_large",
+    "unsupported_media_type",
+    "validation_failed",
+)
+
+
+def problems(*codes: ProblemCode, always: Sequence[ProblemCode] = ALWAYS) -> dict[int, ResponseSpec]:
+    """The documented error answers of a handler, one for each status, with an example for each code."""
+    by_status: dict[int, list[ProblemCode]] = {}
+    for code in (*codes, *always):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {
+        status: ResponseSpec(
+            ProblemDetails,
+            generate_examples=False,
+            description="; ".join(PROBLEMS[code].title for code in dict.fromkeys(of)),
+            media_type=MEDIA_TYPE,
+            examples=[
+                Example(id=code, summary=PROBLEMS[code].title, value=_example(code)) for code in dict.fromkeys(of)
+            ],
+        )
+        for status, of in sorted(by_status.items())
+    }
+
+
+def _example(code: ProblemCode) -> dict[str, Any]:
+    errors = (FieldError("user_id", "required", "this field must be there"),) if code == "validation_failed" else ()
+    shown: dict[str, Any] = msgspec.to_builtins(Problem(code, errors=errors).details)
+    return shown

@@ -1,0 +1,38 @@
+"""The named texts of requests with their forms: user ids, names and keys."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+KEY_LENGTH: Final = 255
+
+UserId = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^\x00-\x1f\x7f/]+$",
+        description="The caller's own name of a recipient: 1 to 256 characters, no slash and no control characters.",
+        examples=["user-4711"],
+    ),
+]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit.",
+        examples=["order_shipped"],
+    ),
+]
+Key = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=KEY_LENGTH,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="1 to 255 characters, no control characters.",
+        examples=["order-1234-shipped"],
+    ),
+]
