@@ -18,6 +18,7 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--receipts-kept", type=int, default=1_000_000, help="receipts kept in memory")
     parser.add_argument("--callback-base-url", help="where account-level callbacks go")
     parser.add_argument("--callback-connections", type=int, default=8)
+    parser.add_argument("--max-connections", type=int, default=4096, help="per port; more are cut at once")
     parser.add_argument("--seed", type=int, help="makes the dice repeatable")
     return Options(**vars(parser.parse_args(arguments)))
 

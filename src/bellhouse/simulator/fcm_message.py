@@ -66,7 +66,7 @@ _TTL = re.compile(r"^(\d{1,12})(\.\d{1,9})?s$")
 _TOPIC = re.compile(r"^[a-zA-Z0-9\-_.~%]+$")
 _LONGEST_TTL_S = 2_419_200
 _PAYLOAD_LIMIT, _TOPIC_PAYLOAD_LIMIT = 4096, 2048
-_OPAQUE = frozenset({"data", "headers", "payload"})
+_OPAQUE = frozenset({"data", "apns", "webpush"})
 _WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -85,7 +85,7 @@ def read(body: bytes) -> SendRequest:
 def _read_lower_camel(body: bytes, error: msgspec.ValidationError) -> SendRequest:
     """Both spellings of every name are lawful in Google's JSON; the second is looked at only when the first fails."""
     try:
-        return msgspec.convert(_snake(msgspec.json.decode(body)), SendRequest, from_attributes=False)
+        return _DECODER.decode(msgspec.json.encode(_snake(msgspec.json.decode(body))))
     except msgspec.ValidationError:
         where = _WHERE.search(str(error))
         raise Violation(where[1] if where else "", f"Invalid JSON payload received. {error}") from error
@@ -97,15 +97,8 @@ def _snake(value: object) -> object:
     out: dict[str, object] = {}
     for key, inner in value.items():
         name = re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), key)
-        if name in ("apns", "webpush", "fcm_options") or (name == "notification" and "title" not in value):
-            out[name] = _raw_or_snake(name, inner)
-        else:
-            out[name] = inner if name in _OPAQUE else _snake(inner)
+        out[name] = inner if name in _OPAQUE else _snake(inner)
     return out
-
-
-def _raw_or_snake(name: str, inner: object) -> object:
-    return _snake(inner) if name == "notification" else Raw(msgspec.json.encode(inner))
 
 
 def _check(message: Message, size: int) -> None:
