@@ -27,7 +27,7 @@ class Running(msgspec.Struct, frozen=True):
     pid: int
     """The supervisor's."""
     roles: Mapping[str, int]
-    """Each role's process id."""
+    """The process ids of the roles that are ready; one that is being started again is missing."""
 
 
 def lock_folder(data: Path, patience_s: float, say: Callable[[str], None]) -> FileLock:

@@ -150,9 +150,11 @@ class Supervisor:
             await hearing
             return status
         finally:
-            child.ready = False
+            was_ready, child.ready = child.ready, False
             child.process = None
             line.close()
+            if was_ready and not self._stopping.is_set():
+                self._tell()
 
     async def _spawn(self, child: _Child, line: RoleLine) -> asyncio.subprocess.Process:
         """A fresh interpreter, in a process group of its own: the terminal's Ctrl-C is for the supervisor alone, or
@@ -184,14 +186,18 @@ class Supervisor:
             self._tell()
 
     def _tell(self) -> None:
-        """Write down where everything is, and say it once, when all roles are ready."""
-        roles: dict[str, int] = {child.role: child.process.pid for child in self._children if child.process is not None}
+        """Write down which process plays which role, once all are ready and at every change; say it the first time."""
+        if not self._announced and not all(child.ready for child in self._children):
+            return
+        roles: dict[str, int] = {
+            child.role: child.process.pid for child in self._children if child.ready and child.process is not None
+        }
         running = Running(self._url, str(self._plan.data.resolve()), os.getpid(), roles)
         try:
             write_run_files(self._plan.data, running)
         except OSError as error:
             self._logbook.note("warning", "The run files cannot be written", error=str(error))
-        if not self._announced and all(child.ready for child in self._children):
+        if not self._announced:
             self._announced = True
             self._announce(running)
 

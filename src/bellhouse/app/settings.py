@@ -36,7 +36,7 @@ BARE_NAMES: Final = {"PRIMARY_PROVIDER": "primary_provider", "SEND_RATE_LIMIT": 
 """The names that runbooks set on a deployment, without our prefix."""
 
 CLIENT_NAMES: Final = frozenset({"BELLHOUSE_URL", "BELLHOUSE_KEY", "BELLHOUSE_SIMULATOR_URL"})
-"""What the command line reads to find a server; no setting of the server's own."""
+"""What the command line's clients read to find a server: no settings of the server's own."""
 
 NEEDED: Final[dict[ProviderName, tuple[str, ...]]] = {
     "fcm": ("service_account",),
@@ -182,23 +182,6 @@ def load(
         origins |= dict.fromkeys(_dotted(values), origin)
     settings = _validated(merged, origins, faults)
     return Loaded(settings, origins, file)
-
-
-def client_address(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
-    """The server's URL and the API key that the environment gives to the command line."""
-    env = os.environ if environment is None else environment
-    return env.get("BELLHOUSE_URL"), env.get("BELLHOUSE_KEY")
-
-
-def simulator_address(environment: Mapping[str, str] | None = None) -> str | None:
-    """The simulator's URL that the environment gives to the command line."""
-    env = os.environ if environment is None else environment
-    return env.get("BELLHOUSE_SIMULATOR_URL")
-
-
-def child_environment() -> dict[str, str]:
-    """The environment that a process we start inherits."""
-    return dict(os.environ)
 
 
 def environment_name(dotted: str) -> str:

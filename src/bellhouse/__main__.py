@@ -1,0 +1,5 @@
+"""`python -m bellhouse` is `bellhouse`."""
+
+from bellhouse.cli import main
+
+main()

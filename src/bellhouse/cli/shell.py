@@ -1,0 +1,51 @@
+"""The command line put together: all commands, and how failures are told."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from bellhouse.cli import books, breakers, deadletters, keys, notifications, show, simulator
+from bellhouse.cli.failure import Failure
+from bellhouse.cli.serving import bench, serve
+
+shell = typer.Typer(
+    name="bellhouse",
+    help="Bellhouse: a notification platform that a team runs itself.",
+    epilog="Exit status: 0 done, 1 failed or unbalanced, 2 asked wrongly. Every command takes --help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: laying it out by Rich takes longer than everything else together.
+    rich_markup_mode=None,
+)
+
+shell.command()(serve)
+shell.add_typer(simulator.simulator, name="simulator")
+shell.add_typer(keys.keys, name="keys")
+shell.command()(notifications.send)
+shell.command()(notifications.get)
+shell.command()(notifications.why)
+shell.add_typer(deadletters.dlq, name="dlq")
+shell.add_typer(breakers.breaker, name="breaker")
+shell.command()(books.ledger)
+shell.command()(books.migrate)
+shell.command()(bench)
+shell.command()(books.config)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        shell(given, prog_name="bellhouse")
+    except Failure as failure:
+        if "--json" in given:
+            show.as_json(failure.words)
+        else:
+            print(f"bellhouse: {failure.message}", file=sys.stderr)
+            if failure.remedy:
+                print(f"  {failure.remedy}.", file=sys.stderr)
+        sys.exit(failure.status)
+    except KeyboardInterrupt:
+        sys.exit(130)
