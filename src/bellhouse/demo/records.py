@@ -44,6 +44,8 @@ class Recorded(msgspec.Struct, frozen=True):
     state: NotificationState
     reasons: tuple[str, ...]
     deliveries: tuple[RecordedDelivery, ...]
+    ready_at: int = 0
+    """When it could be routed (ms since the epoch)."""
 
 
 _NEW = StateOf(state="waiting", steps=0, step_state="waiting", last_attempt=0)
@@ -100,7 +102,7 @@ def _recorded(
     name = to_text(identifier)
     if decided is None:
         reason = "waiting:scheduled" if notification.ready_at > notification.received_at else "waiting to be routed"
-        return Recorded(name, notification.type, notification.priority, "waiting", (reason,), ())
+        return Recorded(name, notification.type, notification.priority, "waiting", (reason,), (), notification.ready_at)
     decision = decode_decision(decided)
     deliveries = []
     for planned in decision.deliveries:
@@ -111,7 +113,15 @@ def _recorded(
         ready_at = max(notification.ready_at, planned.not_before)
         deliveries.append(_delivery(delivery, planned.channel, state, planned.reason, rows, ready_at))
     reasons = tuple(reason.code for reason in decision.reasons)
-    return Recorded(name, notification.type, notification.priority, decision.state, reasons, tuple(deliveries))
+    return Recorded(
+        name,
+        notification.type,
+        notification.priority,
+        decision.state,
+        reasons,
+        tuple(deliveries),
+        notification.ready_at,
+    )
 
 
 def _delivery(

@@ -1,0 +1,279 @@
+"""Runs the demo from the first process to the last table."""
+
+import asyncio
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+
+from bellhouse.adapters.clock import SystemClock
+from bellhouse.app.secrets import development_key
+from bellhouse.demo import records
+from bellhouse.demo.client import Client, Refusal
+from bellhouse.demo.day import generate
+from bellhouse.demo.faults import Disturber
+from bellhouse.demo.letters import replay_all
+from bellhouse.demo.oracle import Receipt, judge, spread
+from bellhouse.demo.play import DAY_MS, Pace, Player, expected
+from bellhouse.demo.processes import DidNotStart, House, World, start_house, start_world
+from bellhouse.demo.records import Recorded
+from bellhouse.demo.report import (
+    Caller,
+    Killed,
+    Report,
+    deliveries_by,
+    left_waiting,
+    most_interesting,
+    notifications_by_type,
+    receipts_by_provider,
+    suppressions,
+)
+from bellhouse.demo.script import Day, moment, read, write
+from bellhouse.demo.settle import until_still
+from bellhouse.demo.show import Lines, Picture, Show, Silent, final
+from bellhouse.demo.watch import Reading, Watch
+from bellhouse.ports.clock import Clock
+from bellhouse.simulator.client import SimulatorClient
+
+_LOOK_S: Final = 0.5
+_STEP_S: Final = 0.1
+_PEOPLE_AT_ONCE: Final = 500
+"""Recipients of one request at set-up."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How the demo is run."""
+
+    seed: int = 7
+    events: Path | None = None
+    """A day to play instead of the generated one."""
+    write: Path | None = None
+    """Only keep the generated day there."""
+    keep: Path | None = None
+    """Where to leave the data; a temporary folder, removed at the end, without it."""
+    fast: bool = False
+    json: bool = False
+
+    @property
+    def length_s(self) -> float:
+        """How long the day takes."""
+        return 12.0 if self.fast else 55.0
+
+
+def demo(options: Options) -> int:
+    """Run it and show it; answers the exit status: 1 where the ledger does not balance or something was lost.
+
+    Raises BadLine, OSError, DidNotStart and Refusal, whose texts say what to do.
+    """
+    if options.write is not None:
+        write(options.write, _day(options))
+        return 0
+    console = Console()
+    show: Show = Silent() if options.json else Picture(console) if console.is_terminal else Lines(console)
+    with _folder(options.keep) as folder:
+        report = asyncio.run(_Demo(options, Path(folder), SystemClock(), show).run())
+    if options.json:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        final(console, report)
+    return 0 if report.sound else 1
+
+
+def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
+    """A folder that stays, or one that goes."""
+    if keep is None:
+        return tempfile.TemporaryDirectory(prefix="bellhouse-demo-", ignore_cleanup_errors=True)
+    keep.mkdir(parents=True, exist_ok=True)
+    return nullcontext(keep)
+
+
+def _day(options: Options) -> Day:
+    if options.events is not None:
+        return read(options.events)
+    return generate(options.seed, 500, 3_000) if options.fast else generate(options.seed)
+
+
+def settings_of(simulator: str, length_s: float) -> str:
+    """The platform's `bellhouse.toml`: as it comes, but for what a day of one minute needs.
+
+    A breaker waits for as long in proportion, a call is given up and tried again sooner, and the device app's
+    receipts are signed, so that push is confirmed.
+    """
+    return "\n".join(
+        (
+            f'simulator = "{simulator}"',
+            "[breaker]",
+            f"open_ms = {round(length_s * 80)}",
+            "[retry]",
+            f"base_ms = {round(length_s * 8)}",
+            "[providers.fcm]",
+            "timeout_s = 3",
+            f'receipt_secret = "{secrets.token_hex(16)}"',
+            *(f"[providers.{name}]\ntimeout_s = 3" for name in ("sendgrid", "smtp", "twilio", "vonage")),
+            "",
+        )
+    )
+
+
+class _Demo:
+    """One run."""
+
+    def __init__(self, options: Options, folder: Path, clock: Clock, show: Show) -> None:
+        self._options = options
+        self._folder = folder
+        self._clock = clock
+        self._show = show
+        self._breakers: list[str] = []
+
+    async def run(self) -> Report:
+        began = self._clock.monotonic()
+        day = _day(self._options)
+        self._show.say(f"A day of {len(day.events):,} events for {len(day.recipients):,} recipients.")
+        async with self._started() as (world, house, client):
+            await self._define(day, client)
+            self._show.say(f"Bellhouse at {house.url}, the outside world at {world.url}; all set up.")
+            return await self._through(day, world, house, client, self._clock.monotonic() - began)
+
+    @asynccontextmanager
+    async def _started(self) -> AsyncIterator[tuple[World, House, Client]]:
+        """Both programs and a caller of the API; all stopped at the end, however it comes."""
+        world = await start_world(self._folder / "world", self._options.seed)
+        try:
+            settings = settings_of(world.url, self._options.length_s)
+            house = await start_house(self._folder / "bellhouse", settings, self._clock)
+            try:
+                key = development_key(house.data)
+                if key is None:
+                    raise DidNotStart(f"{house.data} has no key of its first start: give --keep an empty folder.")
+                client = Client(house.url, key, self._clock)
+                try:
+                    yield world, house, client
+                finally:
+                    await client.close()
+            finally:
+                self._show.close()
+                await house.child.stop()
+        finally:
+            await world.child.stop(5.0)
+
+    async def _define(self, day: Day, client: Client) -> None:
+        """Templates before the types that use them, then everybody."""
+        for template in day.templates:
+            await client.put(f"/v1/templates/{template.name}", template.template)
+        for kind in day.types:
+            await client.put(f"/v1/types/{kind.name}", kind.type)
+        people = [{"user_id": line.user_id, **line.recipient} for line in day.recipients]
+        for start in range(0, len(people), _PEOPLE_AT_ONCE):
+            await client.post("/v1/recipients/batch", {"recipients": people[start : start + _PEOPLE_AT_ONCE]}, object)
+
+    async def _through(self, day: Day, world: World, house: House, client: Client, setup_s: float) -> Report:
+        """The day, its end, and the account of it."""
+        outside = SimulatorClient(world.url)
+        outside.set_account(house.url)
+        disturber = Disturber(outside, lambda: house.kill("bulk"), self._clock)
+        disturber.usual()
+        watch = Watch(client, self._clock)
+        began = self._clock.monotonic()
+        player = await self._play(day, client, disturber, watch)
+        played = self._clock.monotonic()
+        disturber.heal()
+        self._show.say("The day is over; waiting until nothing moves any more ...")
+        await until_still(watch, outside, house.database, self._clock)
+        letters = await replay_all(client, watch, outside, house.database, self._clock)
+        settled = self._clock.monotonic()
+        self._show.say("Comparing what was promised, what is recorded and what was received ...")
+        recorded = await asyncio.to_thread(records.read, house.database)
+        receipts = await asyncio.to_thread(_receipts, outside)
+        story_of = most_interesting(recorded)
+        return Report(
+            seed=self._options.seed,
+            setup_s=round(setup_s, 2),
+            play_s=round(played - began, 2),
+            settle_s=round(settled - played, 2),
+            recipients=len(day.recipients),
+            caller=_caller(day, player),
+            faults=disturber.noted,
+            killed=_killed(disturber.killed, house, recorded),
+            by_channel=deliveries_by(recorded, "channel"),
+            by_priority=deliveries_by(recorded, "priority"),
+            by_type=notifications_by_type(recorded),
+            by_provider=receipts_by_provider(receipts),
+            suppressed=suppressions(recorded),
+            waiting=left_waiting(recorded),
+            story=await client.get(f"/v1/notifications/{story_of}", dict[str, Any]) if story_of else {},
+            dead_letters=letters,
+            ledger=await watch.ledger(recount=True),
+            oracle=judge(player.answers.ids, recorded, receipts),
+            breakers=self._breakers,
+            data=str(house.data) if self._options.keep else None,
+        )
+
+    async def _play(self, day: Day, client: Client, disturber: Disturber, watch: Watch) -> Player:
+        """Send the day's events while the world is disturbed and somebody looks on."""
+        length_ms = round(self._options.length_s * 1000)
+        start = self._clock.now() + 200
+        midnight = moment(day.events[0].at) // DAY_MS * DAY_MS
+        span = max(DAY_MS, -(-(moment(day.events[-1].at) - midnight) // DAY_MS) * DAY_MS)
+        player = Player(day, Pace(midnight, start, length_ms, span), client, self._clock)
+        playing = asyncio.create_task(player.play())
+        looking = asyncio.create_task(self._look(start, length_ms, player, disturber, watch))
+        try:
+            while not playing.done():
+                since = self._clock.now() - start
+                await asyncio.to_thread(disturber.step, since / length_ms, max(0, since))
+                await asyncio.wait({playing}, timeout=_STEP_S)
+        finally:
+            looking.cancel()
+            playing.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+        await playing
+        return player
+
+    async def _look(self, start: int, length_ms: int, player: Player, disturber: Disturber, watch: Watch) -> None:
+        while True:
+            with suppress(Refusal):
+                reading = await watch.look()
+                self._note_breakers(reading)
+                share = (self._clock.now() - start) / length_ms
+                self._show.look(share, player.answers.asked, reading, disturber.current)
+            await self._clock.sleep(_LOOK_S)
+
+    def _note_breakers(self, reading: Reading) -> None:
+        """Every change of a breaker that was seen, such as `sendgrid open`."""
+        for breaker in reading.breakers:
+            text = f"{breaker.provider} {breaker.state}"
+            before = next((each for each in reversed(self._breakers) if each.startswith(f"{breaker.provider} ")), None)
+            if text != (before or f"{breaker.provider} closed"):
+                self._breakers.append(text)
+
+
+def _caller(day: Day, player: Player) -> Caller:
+    answers = player.answers
+    return Caller(
+        events=answers.asked,
+        accepted=answers.accepted,
+        repeats=answers.repeats,
+        refused=dict(answers.refused.most_common()),
+        unanswered=answers.unanswered,
+        expected=expected(day),
+        single_ms=spread(answers.single_ms),
+        batch_ms=spread(answers.batch_ms),
+    )
+
+
+def _killed(pid: int, house: House, recorded: Mapping[str, Recorded]) -> Killed | None:
+    if not pid:
+        return None
+    in_hands = sum(delivery.interrupted for one in recorded.values() for delivery in one.deliveries)
+    return Killed(pid, house.roles().get("bulk", 0), in_hands)
+
+
+def _receipts(outside: SimulatorClient) -> Sequence[Receipt]:
+    return [msgspec.convert(receipt, Receipt) for receipt in outside.receipts()]
