@@ -1,0 +1,1 @@
+"""Deliver: notes its intent, asks again, renders, chooses a provider, sends, settles."""

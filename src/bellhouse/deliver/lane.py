@@ -1,0 +1,329 @@
+"""The worker of one channel and priority: polls deliveries, notes its intent, sends, and settles what comes back."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from bellhouse.deliver.accounts import Account, Accounts, Obstacle
+from bellhouse.deliver.conclude import Circumstances, asks_another, conclude
+from bellhouse.deliver.flight import Flight, Ticket
+from bellhouse.deliver.meter import Meter
+from bellhouse.deliver.outcomes import (
+    detail_of,
+    price_of,
+    settled_flight,
+    settled_no_provider,
+    settled_refusal,
+    settled_waiting,
+)
+from bellhouse.deliver.prepare import Preparer, open_record
+from bellhouse.deliver.settler import Settler
+from bellhouse.domain.attempt import Unknown, Verdict, name_of
+from bellhouse.domain.delivery import Detail
+from bellhouse.domain.ids import DeliveryId, TenantNo
+from bellhouse.domain.retry import RetryPolicy
+from bellhouse.domain.words import Channel, Priority
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log, Polled, deliveries_topic, delivery_group
+from bellhouse.ports.provider import Message
+from bellhouse.ports.store import Claim, DeliverStore, StoreUnavailable
+from bellhouse.ports.telemetry import Logbook, Telemetry
+
+_IDLE_S: Final = 1.0
+_STORE_DOWN_S: Final = 0.5
+_QUOTA_WAIT_MS: Final = 200
+
+
+class LaneSettings(msgspec.Struct, frozen=True):
+    """How a lane works."""
+
+    batch: int = 200
+    """Deliveries a poll."""
+    window: int = 2_000
+    """Deliveries in flight at most; reaching it, the lane polls no more."""
+    settle_pause_s: float = 0.02
+    """How long outcomes gather before they are written, when there are few."""
+    tenant_share: float = 0.5
+    """The part of the window that one tenant may fill while others send too."""
+    interrupted_wait_ms: int = 2_000
+    """How long a delivery of a killed process waits for news before its policy decides."""
+
+
+class LaneParts(msgspec.Struct, frozen=True):
+    """What a lane works with."""
+
+    store: DeliverStore
+    log: Log
+    clock: Clock
+    telemetry: Telemetry
+    logbook: Logbook
+    preparer: Preparer
+    accounts: Accounts
+    retry: RetryPolicy
+    luck: Callable[[], float]
+    settings: LaneSettings = LaneSettings()
+
+
+class Lane:
+    """Delivers one channel at one priority. Service; one of it per topic in the whole house."""
+
+    def __init__(self, channel: Channel, priority: Priority, parts: LaneParts) -> None:
+        self.name = f"{channel}-worker-{priority}"
+        self._channel = channel
+        self._priority = priority
+        self._topic = deliveries_topic(channel, priority)
+        self._group = delivery_group(channel, priority)
+        self._parts = parts
+        self._clock = parts.clock
+        self._accounts = parts.accounts
+        self._meter = Meter(channel, priority, parts.telemetry)
+        self._settler = Settler(
+            self._group,
+            self._topic,
+            parts.store,
+            parts.clock,
+            parts.logbook,
+            self._meter,
+            parts.settings.settle_pause_s,
+        )
+        self._interrupted: dict[DeliveryId, int] = {}
+        self._answer_for: Counter[int] = Counter()
+        self._by_tenant: Counter[TenantNo] = Counter()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Learn what an earlier process was sending when it ended."""
+        for intent in await self._parts.store.open_intents(self._topic):
+            self._interrupted.update(dict.fromkeys(intent.deliveries, intent.number))
+            self._answer_for[intent.number] = len(intent.deliveries)
+            if not intent.deliveries:
+                self._settler.forget_intent(intent.number)
+
+    async def run(self) -> None:
+        settling = asyncio.create_task(self._settler.run())
+        try:
+            await self._poll_until_drained()
+            while self._settler.in_flight:
+                await self._settler.wait_for_room(self._settler.in_flight)
+        finally:
+            settling.cancel()
+            for call in self._calls:
+                call.cancel()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing of its own to close."""
+
+    async def _poll_until_drained(self) -> None:
+        log, settings = self._parts.log, self._parts.settings
+        cursor = await log.position(self._group, self._topic)
+        while not self._draining:
+            await self._settler.wait_for_room(settings.window)
+            pause = await self._accounts.pause(self._channel, self._priority)
+            if pause:
+                await self._clock.sleep(pause)
+                continue
+            polled = await log.poll(self._topic, cursor, settings.batch)
+            if not polled:
+                await log.wait(self._topic, _IDLE_S)
+                continue
+            try:
+                await self.work(polled)
+                cursor = polled[-1].offset
+            except StoreUnavailable as down:
+                self._parts.logbook.note("error", "Delivering waits for the store", reason=down.reason, error=str(down))
+                await self._clock.sleep(_STORE_DOWN_S)
+            await self._clock.sleep(0)
+
+    async def work(self, polled: Sequence[Polled]) -> None:
+        """Prepare a batch, note the intent to send what is ready, and begin to send it."""
+        claims, interrupted = self._open(polled)
+        known = await self._parts.store.standings([*claims, *interrupted])
+        now = self._clock.now()
+        ticket = Ticket(polled[-1].offset, len(polled))
+        prepared = await self._parts.preparer.prepare(claims, known, ticket, now)
+        if prepared.ready:
+            await self._accounts.claim_probes(self._channel)
+        flights, held = self._assign(prepared.ready)
+        cancelled: frozenset[DeliveryId] = frozenset()
+        if flights:
+            going = [flight.claim for _, group in flights for flight in group]
+            ticket.intent, cancelled = await self._parts.store.begin(self._topic, going, known.as_of, now)
+        self._settler.polled(ticket)
+        self._settler.dropped(ticket, len(polled) - len(claims) - len(interrupted) + prepared.stale + len(cancelled))
+        self._parts.telemetry.repeated("deliver", prepared.stale)
+        for refused in prepared.refused:
+            if refused.state == "expired":
+                self._meter.expired()
+            if refused.state == "dead_lettered":
+                self._meter.dead_lettered(refused.reason)
+            self._settler.add(settled_refusal(refused, ticket, now))
+        for flight, obstacle, until in held:
+            self._hold(flight, obstacle, until, now)
+        self._answer_for_interrupted(interrupted, known.standings[len(claims) :], ticket, now)
+        for account, group in flights:
+            self._send(account, [flight for flight in group if flight.delivery.id not in cancelled])
+
+    def _open(self, polled: Sequence[Polled]) -> tuple[list[Claim], list[Claim]]:
+        """The batch's records, those of a killed process apart."""
+        claims: list[Claim] = []
+        interrupted: list[Claim] = []
+        for record in polled:
+            try:
+                claim = open_record(record.value)
+            except msgspec.DecodeError as error:
+                self._parts.logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
+                continue
+            (interrupted if claim.delivery.id in self._interrupted else claims).append(claim)
+        return claims, interrupted
+
+    def _answer_for_interrupted(
+        self, claims: Sequence[Claim], standings: Sequence[object], ticket: Ticket, now: int
+    ) -> None:
+        """What a killed process was sending has an unknown outcome, unless it was settled before the kill."""
+        for claim, standing in zip(claims, standings, strict=True):
+            number = self._interrupted.pop(claim.delivery.id)
+            if getattr(standing, "stale", False):
+                self._settler.dropped(ticket, 1)
+            else:
+                self._parts.telemetry.repeated("deliver")
+                detail = Detail(reason="unknown:interrupted", attempt=claim.delivery.calls + 1)
+                until = now + self._parts.settings.interrupted_wait_ms
+                self._settler.add(settled_waiting(claim, ticket, detail, now, until, park=False, unknown=True))
+            self._answer_for[number] -= 1
+            if self._answer_for[number] == 0:
+                del self._answer_for[number]
+                self._settler.forget_intent(number)
+
+    def _assign(
+        self, ready: Sequence[Flight]
+    ) -> tuple[list[tuple[Account, list[Flight]]], list[tuple[Flight, Obstacle, int]]]:
+        """Choose an account for each delivery; those that none can take now are held, with the reason."""
+        accounts, settings = self._accounts, self._parts.settings
+        chosen: dict[str, tuple[Account, list[Flight]]] = {}
+        held: list[tuple[Flight, Obstacle, int]] = []
+        quota = int(settings.window * settings.tenant_share)
+        with accounts.offer(self._channel, self._priority, len(ready)) as offer:
+            for flight in ready:
+                tenant = flight.notification.tenant
+                if len(self._by_tenant) > 1 and self._by_tenant[tenant] >= quota:
+                    held.append((flight, "quota", self._clock.now() + _QUOTA_WAIT_MS))
+                    continue
+                account = offer.take(flight.providers, flight.tried)
+                if account is None:
+                    held.append((flight, *offer.obstacle(flight.providers)))
+                    continue
+                self._by_tenant[tenant] += 1
+                if account.name in chosen:
+                    chosen[account.name][1].append(flight)
+                else:
+                    chosen[account.name] = (account, [flight])
+        return list(chosen.values()), held
+
+    def _hold(self, flight: Flight, obstacle: Obstacle, until: int, now: int) -> None:
+        """Let a delivery wait, unspent, for what stands in its way."""
+        reason = {"outage": "waiting:outage", "throttled": "waiting:throttled", "quota": "waiting:quota"}.get(obstacle)
+        if reason is None:
+            self._settler.add(settled_no_provider(flight, now))
+            self._meter.dead_lettered("dead_lettered:no_provider")
+            return
+        park = obstacle == "outage"
+        moment = flight.delivery.expires_at + 1 if park else until
+        self._settler.add(settled_waiting(flight.claim, flight.ticket, Detail(reason=reason), now, moment, park=park))
+
+    # --- sending ---
+
+    def _send(self, account: Account, flights: Sequence[Flight]) -> None:
+        for first in range(0, len(flights), account.sheet.batch):
+            chunk = flights[first : first + account.sheet.batch]
+            call = asyncio.create_task(self._call(account, chunk))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _call(self, account: Account, flights: Sequence[Flight]) -> None:
+        """Call a provider for some deliveries; every one of them ends up settled or with another provider."""
+        now = self._clock.now()
+        messages: list[Message] = []
+        called: list[Flight] = []
+        for flight in flights:
+            message = _message(flight, now)
+            refusal = account.provider.check(message)
+            if refusal is None:
+                messages.append(message)
+                called.append(flight)
+            else:
+                self._judge(account, flight, refusal, 0.0)
+        reported = [False] * len(called)
+
+        def report(index: int, verdict: Verdict, seconds: float) -> None:
+            reported[index] = True
+            self._judge(account, called[index], verdict, seconds)
+
+        try:
+            await account.provider.send(messages, report)
+        except Exception as error:
+            self._parts.logbook.note("error", "A provider failed", provider=account.name, error=repr(error))
+        for flight, done in zip(called, reported, strict=True):
+            if not done:
+                self._judge(account, flight, Unknown("the provider's client broke off", "client"), 0.0)
+        await self._accounts.publish()
+
+    def _judge(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
+        """Settle a delivery by its verdict, or ask the next provider at once."""
+        sheet = account.sheet
+        self._meter.answered(sheet.name, verdict.code, name_of(verdict), seconds)
+        self._meter.paid(sheet.name, sheet.currency, price_of(verdict, sheet))
+        account.note(self._channel, verdict)
+        now = self._clock.now()
+        if asks_another(verdict):
+            other = self._accounts.another(
+                self._channel, self._priority, flight.providers, (*flight.tried, account.name)
+            )
+            if other is not None:
+                flight.failed_over(account.name, detail_of(flight, sheet, verdict, seconds, "failover"), now)
+                self._send(other, [flight])
+                return
+        verdict = account.judged(verdict)
+        case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck())
+        conclusion = conclude(verdict, case)
+        settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
+        self._by_tenant[flight.notification.tenant] -= 1
+        self._count(flight, account, conclusion.state, conclusion.reason, now)
+        if conclusion.counts and conclusion.waits != "no":
+            self._meter.retried(sheet.name, flight.delivery.attempt + 1)
+        if name_of(verdict) != "accepted":
+            self._parts.logbook.delivery_attempted(
+                flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
+            )
+        self._settler.add(settled)
+
+    def _count(self, flight: Flight, account: Account, state: str, reason: str, now: int) -> None:
+        if state == "dead_lettered":
+            self._meter.dead_lettered(reason)
+        elif state == "delivered":
+            self._meter.delivered(flight.notification.type)
+        if state == "delivered" or (state == "sent" and not account.sheet.confirms):
+            self._meter.ended(max(0, now - flight.delivery.ready_at) / 1000)
+
+
+def _message(flight: Flight, now: int) -> Message:
+    delivery, notification = flight.delivery, flight.notification
+    return Message(
+        delivery.id,
+        flight.call,
+        delivery.channel,
+        delivery.priority,
+        flight.address,
+        flight.content,
+        max(1, (delivery.expires_at - now) // 1000),
+        notification.collapse_key,
+        recipient=notification.recipient,
+        tenant=notification.tenant,
+        type=notification.type,
+    )

@@ -1,0 +1,138 @@
+"""Writes down what became of a delivery: its events, its next record if it goes on, and its dead letter."""
+
+from typing import Final
+
+import msgspec
+
+from bellhouse.deliver.conclude import Conclusion, reason_text
+from bellhouse.deliver.flight import Flight, Ticket
+from bellhouse.deliver.prepare import Refused
+from bellhouse.deliver.settler import Settled
+from bellhouse.domain.attempt import Accepted, Verdict, name_of
+from bellhouse.domain.delivery import Delivery, Detail, Event
+from bellhouse.domain.words import DeliveryState
+from bellhouse.ports.provider import Sheet
+from bellhouse.ports.store import Claim, DeadLetter, Outcome, Retirement, Suppression
+
+encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def detail_of(flight: Flight, sheet: Sheet, verdict: Verdict, seconds: float, reason: str) -> Detail:
+    """What the story tells of one call."""
+    accepted = isinstance(verdict, Accepted)
+    return Detail(
+        reason=reason,
+        provider=sheet.name,
+        attempt=flight.call,
+        verdict=name_of(verdict),
+        code=verdict.code,
+        message_id=verdict.message_id if isinstance(verdict, Accepted) else None,
+        duration_ms=round(seconds * 1000, 1),
+        price=price_of(verdict, sheet) if accepted else 0.0,
+        why=reason_text(verdict),
+    )
+
+
+def price_of(verdict: Verdict, sheet: Sheet) -> float:
+    """What a call cost, in the sheet's currency."""
+    if not isinstance(verdict, Accepted):
+        return 0.0
+    return sheet.price if verdict.price is None else verdict.price
+
+
+def settled_flight(
+    flight: Flight, sheet: Sheet, verdict: Verdict, seconds: float, conclusion: Conclusion, now: int
+) -> Settled:
+    """The outcome of a delivery that was called for."""
+    delivery = flight.delivery
+    tenant = flight.notification.tenant
+    detail = detail_of(flight, sheet, verdict, seconds, conclusion.reason)
+    n = delivery.step + len(flight.events)
+    event = Event(delivery.id, "worker", n, conclusion.state, now, "in_flight", encode(detail))
+    if conclusion.waits == "no" and not flight.events and conclusion.state in ("sent", "delivered"):
+        return Settled(flight.ticket, (Outcome(event, tenant),))
+    again = letter = None
+    if conclusion.waits != "no" or conclusion.state == "dead_lettered":
+        again = _next_record(flight, conclusion, now)
+    if again is not None and conclusion.state == "dead_lettered":
+        letter = DeadLetter(again, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
+        again = None
+    last = Outcome(event, tenant, again, now + conclusion.wait_ms)
+    outcomes = (*(Outcome(failed, tenant) for failed in flight.events), last)
+    return Settled(flight.ticket, outcomes, letter, *_follow_up(flight, conclusion, now))
+
+
+def _follow_up(flight: Flight, conclusion: Conclusion, now: int) -> tuple[Retirement | None, Suppression | None]:
+    notification = flight.notification
+    match conclusion.effect:
+        case "retire":
+            return Retirement(notification.recipient, flight.delivery.contact, conclusion.reason), None
+        case "suppress":
+            return None, Suppression(notification.tenant, flight.address, "opt_out", now, "refused by the provider")
+        case _:
+            return None, None
+
+
+def _next_record(flight: Flight, conclusion: Conclusion, now: int) -> Delivery:
+    delivery = flight.delivery
+    calls = len(flight.events) + 1
+    return msgspec.structs.replace(
+        delivery,
+        step=delivery.step + calls,
+        calls=delivery.calls + calls,
+        attempt=delivery.attempt + conclusion.counts,
+        tried=(),
+        parked=False,
+        unknown_since=now if conclusion.state == "unknown" else 0,
+    )
+
+
+def settled_refusal(refused: Refused, ticket: Ticket, now: int) -> Settled:
+    """The outcome of a delivery that did not go out: it ends, or waits for a moment."""
+    detail = Detail(reason=refused.reason, why=refused.detail)
+    if refused.state == "dead_lettered":
+        return _settled_letter(refused, ticket, detail, now)
+    if refused.wait_until:
+        return settled_waiting(refused.claim, ticket, detail, now, refused.wait_until, park=False)
+    return Settled(ticket, (_outcome(refused.claim, refused.state, detail, now),))
+
+
+def _settled_letter(refused: Refused, ticket: Ticket, detail: Detail, now: int) -> Settled:
+    claim = refused.claim
+    again = msgspec.structs.replace(claim.delivery, step=claim.delivery.step + 1, unknown_since=0)
+    letter = DeadLetter(again, claim.notification, refused.reason, now)
+    return Settled(ticket, (_outcome(claim, "dead_lettered", detail, now),), letter)
+
+
+def settled_waiting(
+    claim: Claim, ticket: Ticket, detail: Detail, now: int, until: int, *, park: bool, unknown: bool = False
+) -> Settled:
+    """The outcome of a delivery that waits unspent: for a moment, or for the end of an outage (`park`).
+
+    `unknown`: it was in flight when an earlier process ended, and waits for news of what became of it.
+    """
+    delivery = claim.delivery
+    again = msgspec.structs.replace(
+        delivery,
+        step=delivery.step + 1,
+        parked=park,
+        unknown_since=now if unknown else 0,
+        calls=delivery.calls + 1 if unknown else delivery.calls,
+    )
+    outcome = _outcome(claim, "unknown" if unknown else "waiting", detail, now, interrupted=unknown)
+    return Settled(ticket, (msgspec.structs.replace(outcome, again=again, again_at=until, park=park),))
+
+
+def _outcome(claim: Claim, state: DeliveryState, detail: Detail, now: int, *, interrupted: bool = False) -> Outcome:
+    delivery = claim.delivery
+    before: DeliveryState = "unknown" if delivery.unknown_since else "waiting"
+    if interrupted:
+        before = "in_flight"
+    event = Event(delivery.id, "worker", delivery.step, state, now, before, encode(detail))
+    return Outcome(event, claim.notification.tenant)
+
+
+def settled_no_provider(flight: Flight, now: int) -> Settled:
+    """The outcome of a delivery that no configured provider can reach: a dead letter, until one is configured."""
+    refused = Refused(flight.claim, "dead_lettered", "dead_lettered:no_provider")
+    return settled_refusal(refused, flight.ticket, now)

@@ -1,0 +1,131 @@
+"""Prepares polled deliveries: asks again what can be revoked, renders what goes out, and says why the rest does not."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from bellhouse.deliver.flight import Flight, Ticket
+from bellhouse.domain.catalogue import NotificationType, Template
+from bellhouse.domain.delivery import Delivery
+from bellhouse.domain.ids import TenantNo
+from bellhouse.domain.notification import Notification
+from bellhouse.domain.recipient import ContactPoint
+from bellhouse.domain.words import DeliveryState
+from bellhouse.policy.reasons import ReasonCode
+from bellhouse.policy.recheck import recheck, state_after
+from bellhouse.policy.unknown import after_unknown
+from bellhouse.ports.store import CatalogueStore, Claim, Facts, Standing, Standings
+from bellhouse.templates.errors import TemplateFault
+from bellhouse.templates.render import Renderer
+
+_decode_notification: Final = msgspec.msgpack.Decoder(Notification).decode
+_decode_delivery: Final = msgspec.msgpack.Decoder(Delivery).decode
+_decode_data: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_NO_STOPS: Final[frozenset[str]] = frozenset()
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that does not go out now, with the state in which it ends or waits."""
+
+    claim: Claim
+    state: DeliveryState
+    reason: ReasonCode
+    wait_until: int = 0
+    detail: str | None = None
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A polled batch, divided."""
+
+    ready: list[Flight]
+    refused: list[Refused]
+    stale: int
+    """Records of work that was done before: dropped."""
+
+
+def open_record(value: bytes) -> Claim:
+    """The delivery and its notification from a log record. Raises msgspec.DecodeError."""
+    delivery = _decode_delivery(value)
+    return Claim(delivery, _decode_notification(delivery.notification))
+
+
+class Preparer:
+    """Prepares batches of one lane."""
+
+    def __init__(self, catalogue: CatalogueStore, renderer: Renderer) -> None:
+        self._catalogue = catalogue
+        self._renderer = renderer
+
+    async def prepare(self, claims: Sequence[Claim], known: Standings, ticket: Ticket, now: int) -> Prepared:
+        """Divide a batch into what is ready to send, what is refused with its reason, and what is stale."""
+        ready: list[Flight] = []
+        refused: list[Refused] = []
+        stale = 0
+        kinds = await self._kinds(claims)
+        for claim, standing in zip(claims, known.standings, strict=True):
+            if standing.stale:
+                stale += 1
+                continue
+            kind, template = kinds[claim.notification.tenant, claim.notification.type, claim.delivery.template_version]
+            answer = self._one(claim, standing, known.facts, kind, template, ticket, now)
+            if isinstance(answer, Flight):
+                ready.append(answer)
+            else:
+                refused.append(answer)
+        return Prepared(ready, refused, stale)
+
+    async def _kinds(
+        self, claims: Sequence[Claim]
+    ) -> dict[tuple[TenantNo, str, int], tuple[NotificationType, Template | None]]:
+        kinds: dict[tuple[TenantNo, str, int], tuple[NotificationType, Template | None]] = {}
+        for claim in claims:
+            tenant, name = claim.notification.tenant, claim.notification.type
+            version = claim.delivery.template_version
+            if (tenant, name, version) in kinds:
+                continue
+            kind = await self._catalogue.type(tenant, name) or NotificationType(name, "product")
+            template = None
+            if claim.delivery.template is not None:
+                template = await self._catalogue.template(tenant, claim.delivery.template, version)
+            kinds[tenant, name, version] = (kind, template)
+        return kinds
+
+    def _one(
+        self,
+        claim: Claim,
+        standing: Standing,
+        facts: Facts,
+        kind: NotificationType,
+        template: Template | None,
+        ticket: Ticket,
+        now: int,
+    ) -> Flight | Refused:
+        delivery, notification = claim.delivery, claim.notification
+        if standing.superseded:
+            return Refused(claim, "cancelled", "cancelled:superseded")
+        policy = after_unknown(kind)
+        if delivery.unknown_since and policy == "keep":
+            return Refused(claim, "failed", "failed:unknown_outcome")
+        profile = facts.profiles.get(notification.recipient)
+        stops = facts.suppressed.get(notification.tenant, _NO_STOPS)
+        contact, reason, wait_until = recheck(delivery, notification, kind, profile, stops, now)
+        if reason is not None:
+            return Refused(claim, state_after(reason), reason, wait_until)
+        if template is None or profile is None or contact is None:
+            return Refused(claim, "dead_lettered", "dead_lettered:not_rendered", detail="the template is gone")
+        return self._flight(claim, template, profile.locale, contact, ticket, policy)
+
+    def _flight(
+        self, claim: Claim, template: Template, locale: str, contact: ContactPoint, ticket: Ticket, policy: Any
+    ) -> Flight | Refused:
+        notification = claim.notification
+        try:
+            content = (
+                self._renderer.compiled(notification.tenant, template)
+                .channel(locale, claim.delivery.channel)
+                .render(_decode_data(notification.data), notification.user_id, locale)
+            )
+        except TemplateFault as fault:
+            return Refused(claim, "dead_lettered", "dead_lettered:not_rendered", detail=str(fault))
+        return Flight(claim, ticket, content, contact.address, contact.providers, policy)
