@@ -103,18 +103,18 @@ class Office:
             self.scheduled -= 1
             action()
 
-    def _schedule(self, desk: Desk, steps: Sequence[Step], index: int) -> None:
+    def _schedule(self, desk: Desk, steps: Sequence[Step], index: int, copy: bool = False) -> None:
         if self.scheduled + self.sending + self.repeating >= self._limit:
             self.dropped += len(steps) - index
             return
         self.scheduled += 1
-        self._wheel.later(self._wait(desk), self._play, desk, steps, index, self._era)
+        self._wheel.later(self._wait(desk), self._play, desk, steps, index, copy, self._era)
 
     def _wait(self, desk: Desk) -> float:
         delay = desk.dials.callback_delay_ms
         return delay.min + (delay.max - delay.min) * self._rng.random()
 
-    def _play(self, desk: Desk, steps: Sequence[Step], index: int, era: int) -> None:
+    def _play(self, desk: Desk, steps: Sequence[Step], index: int, copy: bool, era: int) -> None:
         if era != self._era:
             return
         self.scheduled -= 1
@@ -128,8 +128,8 @@ class Office:
             go_on()
             return
         steps[index](go_on)
-        if self._rng.random() < desk.dials.callback_duplicates:
-            self._schedule(desk, (steps[index],), 0)
+        if not copy and self._rng.random() < desk.dials.callback_duplicates:
+            self._schedule(desk, (steps[index],), 0, copy=True)
 
     def mail(self, letter: Letter, done: Done) -> None:
         """Send `letter`; `done` is called after its first try, whatever came of it."""
