@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from bellhouse.cli import books, breakers, deadletters, keys, notifications, show, simulator
+from bellhouse.cli.demo import demo
 from bellhouse.cli.failure import Failure
 from bellhouse.cli.serving import bench, serve
 
@@ -22,6 +23,7 @@ shell = typer.Typer(
 
 shell.command()(serve)
 shell.add_typer(simulator.simulator, name="simulator")
+shell.command()(demo)
 shell.add_typer(keys.keys, name="keys")
 shell.command()(notifications.send)
 shell.command()(notifications.get)

@@ -66,7 +66,7 @@ class Options(msgspec.Struct, frozen=True):
         return 12.0 if self.fast else 55.0
 
 
-def demo(options: Options) -> int:
+def run(options: Options) -> int:
     """Run it and show it; answers the exit status: 1 where the ledger does not balance or something was lost.
 
     Raises BadLine, OSError, DidNotStart and Refusal, whose texts say what to do.
