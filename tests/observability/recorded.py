@@ -9,5 +9,5 @@ class RecordedLogbook(NullLogbook):
     def __init__(self) -> None:
         self.notes: list[tuple[LogLevel, str, dict[str, LogField]]] = []
 
-    def note(self, level: LogLevel, message: str, **fields: LogField) -> None:  # type: ignore[override]  # keeps, where the null one takes anything
+    def note(self, level: LogLevel, message: str, **fields: LogField) -> None:  # type: ignore[override]  # it keeps
         self.notes.append((level, message, fields))

@@ -123,6 +123,27 @@ async def test_a_reading_that_fails_keeps_its_value_shows_its_age_and_is_noted_o
     assert [fields["gauge"] for _, _, fields in bench.logbook.notes] == ["lags"]
 
 
+async def test_a_reading_that_fails_again_after_it_had_recovered_is_noted_again() -> None:
+    bench = Bench()
+    for broken in (ConnectionError("gone"), None, ConnectionError("gone again")):
+        bench.world.broken = broken
+        await bench.exporter.export()
+    assert [fields["error"] for _, _, fields in bench.logbook.notes] == ["gone", "gone again"]
+
+
+async def test_a_lease_that_cannot_be_asked_for_is_not_ours() -> None:
+    bench = Bench()
+    await bench.exporter.export()
+
+    async def unreachable() -> bool:
+        raise ConnectionError("no store")
+
+    bench.world.held = unreachable  # type: ignore[method-assign]  # the world breaks
+    await bench.exporter.export()
+    assert value(bench.samples(), "ingest_backlog") is None
+    assert [fields["gauge"] for _, _, fields in bench.logbook.notes] == ["lease"]
+
+
 async def test_without_the_lease_nothing_shared_is_exported() -> None:
     bench = Bench()
     await bench.exporter.export()

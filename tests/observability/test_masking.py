@@ -55,7 +55,8 @@ def test_no_email_address_remains(error: str, address: str) -> None:
 
 @given(ERRORS, QUOTED)
 def test_no_quoted_local_part_remains(error: str, address: str) -> None:
-    assert address not in mask(error.format(address, address))
+    local, _, _ = address.rpartition("@")
+    assert local not in mask(error.format(address, address))
 
 
 @given(ERRORS, WITH_PLUS | DIGITS | ENCODED)

@@ -1,9 +1,9 @@
 """Live series of a metric: counters, gauges and histograms that take a whole batch in one call.
 
-Plain dictionaries under a lock, and not prometheus_client's objects, for three measured reasons (`docs/` has the
-figures): a batch of durations is sorted once in place of 500 calls; the copies that the processes exchange every
-second cost a fraction of its `collect`, and the text a fraction of its `generate_latest`, which would hold up the
-event loop; and its registry refuses `dead_letters` beside `dead_letters_total`, which are the exact names.
+Plain dictionaries under a lock, and not prometheus_client's objects, for three reasons (`benchmarks/telemetry.py`
+measures them): a batch of durations is sorted once in place of 500 calls; the copies that the processes exchange
+every second cost a fraction of its `collect`, and the text a fraction of its `generate_latest`, which would hold up
+the event loop; and its registry refuses `dead_letters` beside `dead_letters_total`, which are the exact names.
 """
 
 from bisect import bisect_left, bisect_right
