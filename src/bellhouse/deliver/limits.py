@@ -48,7 +48,7 @@ class Bucket:
             raise ValueError(f"a rate of {rate} sends nothing: pause the lane instead")
         self.rate = rate
         self.floor = max(1.0, rate * BURST_S * RESERVE)
-        self.capacity = max(rate * BURST_S, 1.0 + self.floor)
+        self.capacity = max(rate * BURST_S, 2.0 + self.floor)
 
     def take(self, n: int, now: float, urgent: bool = False) -> int:
         """Take up to `n` tokens; returns how many were there."""
@@ -127,6 +127,7 @@ class Limiter:
 
     def give_back(self, n: int) -> None:
         """Return what was granted and not sent."""
+        self._pace.take_back(n)
         if self._bucket is not None:
             self._bucket.give_back(n)
 
@@ -185,6 +186,9 @@ class _Pace:
     def add(self, count: int, now: float) -> None:
         self._turn(now)
         self._count += count
+
+    def take_back(self, count: int) -> None:
+        self._count = max(0, self._count - count)
 
     def per_second(self, now: float) -> float:
         self._turn(now)
