@@ -19,7 +19,7 @@ from bellhouse.ingest.wire import (
     times_of,
 )
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import KeyReused, StoreUnavailable
+from bellhouse.ports.store import Accepted, KeyReused, StoreUnavailable
 from bellhouse.ports.telemetry import Telemetry
 from bellhouse.web.auth import Caller, Keyring
 from bellhouse.web.body import read_body, require_json
@@ -139,17 +139,17 @@ class IngestApi:
     ) -> tuple[list[bytes], list[Draft], list[int]]:
         """The items as drafts with their places; a place whose item is faulty has its result already."""
         now = self._clock.now()
+        decode_one = SINGLE.decode
         results: list[bytes] = [b""] * len(items)
         drafts: list[Draft] = []
         places: list[int] = []
         for place, item in enumerate(items):
-            raw = bytes(item)
             try:
-                request = SINGLE.decode(raw)
+                request = decode_one(item)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                results[place] = self._item_error(place, problem_of(error, raw, NotificationRequest))
+                results[place] = self._item_error(place, problem_of(error, bytes(item), NotificationRequest))
                 continue
-            draft = self._draft(tenant, request, raw, now, None, traceparent)
+            draft = self._draft(tenant, request, item, now, None, traceparent)
             if request.dry_run:
                 draft = Refused((FieldError("dry_run", "not_in_batch", "ask for it in a request of its own"),))
             if isinstance(draft, Refused):
@@ -163,7 +163,7 @@ class IngestApi:
         self,
         tenant: TenantNo,
         request: NotificationRequest,
-        body: bytes,
+        body: bytes | msgspec.Raw,
         now: int,
         key_header: bytes | None,
         traceparent: bytes | None,
@@ -225,6 +225,8 @@ class IngestApi:
 
 def _result(outcome: Outcome | Exception, place: int) -> bytes:
     """One item's result as JSON."""
+    if type(outcome) is Accepted:
+        return b'{"id":"%b"}' % to_text(outcome.id).encode()
     if isinstance(outcome, Exception):
         problem = store_problem(outcome) if isinstance(outcome, StoreUnavailable) else Problem("internal_error")
         return _error(place, problem)

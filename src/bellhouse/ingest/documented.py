@@ -39,15 +39,15 @@ class IngestController(Controller):
         data: NotificationRequest,  # noqa: ARG002  # for the document; the use case reads the body itself
         request: Request[Any, Any, Any],
         ingest_api: Api,
-        idempotency_key: Annotated[
+        idempotency_key: Annotated[  # noqa: ARG002  # as above
             str | None,
             Parameter(
                 header="Idempotency-Key",
                 description="A repeat within 24 hours gets the first answer, and `Idempotent-Replayed: true`.",
             ),
-        ] = None,  # noqa: ARG002  # as above
+        ] = None,
     ) -> Response[AcceptedAnswer]:
-        """Accept one notification: durable before the answer, delivered after it. `dry_run` only says what would happen."""
+        """Accept one notification: durable before the answer; `dry_run` only says what would happen."""
         headers = dict(request.scope["headers"])
         return _response(await ingest_api.accept_one(caller_of(request), headers, request.scope[BODY]))  # type: ignore[literal-required]  # our own key
 

@@ -12,7 +12,7 @@ from bellhouse.web.decode import decode
 from bellhouse.web.limits import Limits
 from bellhouse.web.problems import FieldError, Problem, ProblemDetails, invalid
 from bellhouse.web.times import Moment, milliseconds
-from bellhouse.web.words import Key, Name, UserId
+from bellhouse.web.words import Key
 
 _DAY_MS: Final = 86_400_000
 _PAST_MS: Final = 3_600_000
@@ -24,8 +24,10 @@ _LIFETIME_MS: Final = 30 * _DAY_MS
 class NotificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One notification as it is asked for."""
 
-    user_id: UserId
-    type: Name
+    user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256, examples=["user-4711"])]
+    """A recipient that was stored before; the caller's own name."""
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["order_shipped"])]
+    """A type that was defined before."""
     priority: Annotated[Priority, msgspec.Meta(description="Left out, it is the type's.")] | None = None
     channels: (
         Annotated[
