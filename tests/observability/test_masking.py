@@ -24,7 +24,7 @@ ERRORS = st.sampled_from(
     ]
 )
 QUOTED = st.text(string.ascii_letters + " .,;()<>:", min_size=1, max_size=20).map(
-    lambda local: f'"{local}"@example.com'
+    lambda local: f'"zoe {local}"@example.com'
 )
 DIGITS = st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True)
 WITH_PLUS = DIGITS.map(lambda digits: f"+{digits}")
