@@ -114,13 +114,6 @@ class Breaker:
         return "probe"
 
     def wants_probe(self, now: int) -> bool:
-        """Whether `allow` would answer `probe`."""
-        if self.forced != "none" or self.state == "closed":
-            return False
-        wait = self._settings.open_ms if self.state == "open" else self._settings.probe_timeout_ms
-        return self._elapsed(now) >= wait
-
-    def wants_probe(self, now: int) -> bool:
         """Whether `allow` would answer `probe`: its wait is over, or the last probe is lost."""
         if self.forced != "none" or self.state == "closed":
             return False

@@ -1,10 +1,10 @@
-"""Contact points as they are stored: each address checked once and in one spelling."""
+"""Contact points as they are stored: each address checked once and in one spelling.
+
+The libraries that check them take a tenth of a second to import, so they are imported with the first address.
+"""
 
 import hashlib
 from typing import Final
-
-import email_validator
-import phonenumbers
 
 from bellhouse.domain.words import Channel
 
@@ -46,6 +46,8 @@ def suppressed_form(address: str) -> str:
 
 
 def _email(address: str) -> str:
+    import email_validator  # noqa: PLC0415  # see the top
+
     try:
         found = email_validator.validate_email(address, check_deliverability=False, test_environment=True)
     except email_validator.EmailNotValidError as error:
@@ -54,6 +56,8 @@ def _email(address: str) -> str:
 
 
 def _phone(address: str) -> str:
+    import phonenumbers  # noqa: PLC0415  # see the top
+
     if not address.startswith("+"):
         raise ValueError("a phone number begins with + and its country, such as +33612345678 (E.164)")
     try:
