@@ -66,7 +66,7 @@ def _accepted(response: Response) -> Accepted:
     return Accepted(message_id=name, code=str(response.status))
 
 
-def _refused(response: Response, now: int) -> Verdict:  # noqa: PLR0911 - one return a row of the table
+def _refused(response: Response, now: int) -> Verdict:
     fault = _fault_of(response.body)
     if fault is None:
         return _by_status(response, now)

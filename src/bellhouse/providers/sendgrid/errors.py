@@ -10,7 +10,7 @@ BLOCK_WAIT_MS = 60_000
 """How long a temporary block for too many bad requests is left alone."""
 
 
-def verdict_of(exchange: Exchange, now: int) -> Verdict:  # noqa: PLR0911 - one return a row of the table
+def verdict_of(exchange: Exchange, now: int) -> Verdict:
     """What an exchange with SendGrid means; `now` in ms since the epoch."""
     if not isinstance(exchange, Response):
         return rules.unanswered(exchange)

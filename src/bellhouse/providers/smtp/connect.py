@@ -58,7 +58,7 @@ async def _introduce(
         lambda: session, config.host, config.port, ssl=implicit, server_hostname=config.host if implicit else None
     )
     try:
-        _expect(await session.command(None), 220)
+        _expect(await session.greeting(), 220)
         offers = await _ehlo(session, config)
         if config.security == "starttls" and context is not None:
             offers = await _starttls(session, config, context, offers)

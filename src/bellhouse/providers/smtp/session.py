@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from bellhouse.domain.attempt import Permanent, Retry, Unknown, Verdict
 from bellhouse.providers.smtp import replies
@@ -44,7 +45,7 @@ Step = Callable[[Reply], None]
 
 
 class Session(asyncio.Protocol):
-    """A connection; `command` talks before mails, `deliver` sends them."""
+    """A connection; `greeting` and `command` talk before mails, `deliver` sends them."""
 
     def __init__(self, command_timeout_s: float, dot_timeout_s: float, notify: str) -> None:
         """`notify`: which reports to ask for where DSN is listed, as in `FAILURE,DELAY` (RFC 3461, 4.1)."""
@@ -56,7 +57,10 @@ class Session(asyncio.Protocol):
         self._buffer = b""
         self._lines: list[str] = []
         self._expected: deque[tuple[Step, Job | None]] = deque()
-        """What to do with the replies to come, in their order."""
+        """What to do with the replies to come, in their order; the first is the greeting."""
+        self._expected.append((self._on_spoken, None))
+        self._spoken: Reply | None = None
+        """The reply to the last command, or the greeting."""
         self._queued: deque[tuple[bytes, Step, Job | None]] = deque()
         """What is to be written when it may be."""
         self._jobs: deque[Job] = deque()
@@ -79,8 +83,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Also called with the TLS transport after STARTTLS: nothing said before it counts any more."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
         self.announced({})
 
     def data_received(self, data: bytes) -> None:
@@ -117,34 +120,41 @@ class Session(asyncio.Protocol):
 
     # Talking before mails
 
-    async def command(self, line: bytes | None) -> Reply:
-        """Send one command and wait for its reply; None waits for the greeting. Raises ConnectionError."""
+    async def greeting(self) -> Reply:
+        """The relay's first words, which may have come before they are asked for. Raises ConnectionError."""
+        if self._spoken is None:
+            await self._wait()
+        return self._said()
+
+    async def command(self, line: bytes) -> Reply:
+        """Send one command and wait for its reply. Raises ConnectionError."""
+        self._spoken = None
+        self._queued.append((line + b"\r\n", self._on_spoken, None))
+        self._flush()
+        await self._wait()
+        return self._said()
+
+    async def _wait(self) -> None:
         if self.lost is not None:
-            raise ConnectionError(self.lost)
-        answer: asyncio.Future[Reply] = self._loop.create_future()
-        done = self._done = self._loop.create_future()
-
-        def answered(reply: Reply) -> None:
-            if not done.done():
-                answer.set_result(reply)
-                done.set_result(None)
-
-        if line is None:
-            self._expected.append((answered, None))
-        else:
-            self._queued.append((line + b"\r\n", answered, None))
-            self._flush()
+            return
+        self._done = self._loop.create_future()
         self._arm()
         try:
-            await done
+            await self._done
         except asyncio.CancelledError:
             self.abort("cancelled")
             raise
         finally:
             self._disarm()
-        if not answer.done():
+
+    def _said(self) -> Reply:
+        if self._spoken is None:
             raise ConnectionError(self.lost)
-        return answer.result()
+        return self._spoken
+
+    def _on_spoken(self, reply: Reply) -> None:
+        self._spoken = reply
+        self._finish()
 
     @property
     def clean(self) -> bool:

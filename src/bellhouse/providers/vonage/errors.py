@@ -61,7 +61,7 @@ def _by_parts(response: Response) -> Verdict:
     return _refused(grave, reason, code)
 
 
-def _refused(meaning: _Meaning, reason: str, code: str) -> Verdict:  # noqa: PLR0911 - one return a row of the table
+def _refused(meaning: _Meaning, reason: str, code: str) -> Verdict:
     match meaning:
         case "account":
             return AccountFault(reason, code)
