@@ -61,13 +61,21 @@ class Account(Section):
     """What every provider's table has."""
 
     enabled: bool = setting(False, "", "Whether this provider is used")
-    price: float | None = setting(
-        None, "USD", "What one accepted message costs; unset takes the provider's own sheet", ge=0
-    )
     rate_per_s: float | None = setting(
         None, "messages/s", "The most that is sent through this provider; unset takes its documented limit", gt=0
     )
-    timeout_s: float = setting(10.0, "s", "How long a call may take before its outcome is unknown", gt=0, le=300)
+    timeout_s: float = setting(10.0, "s", "How long a call may take before its outcome is unknown", gt=0, le=900)
+
+
+class PaidAccount(Account):
+    """What the table of a provider has that takes money for each message."""
+
+    price: float | None = setting(
+        None,
+        "the account's currency",
+        "What one accepted message costs, where the provider's answer does not say",
+        ge=0,
+    )
 
 
 class Fcm(Account):
@@ -83,7 +91,7 @@ class Fcm(Account):
     connections: int = setting(4, "connections", "The most HTTP/2 connections, for each process", ge=1, le=64)
 
 
-class Sendgrid(Account):
+class Sendgrid(PaidAccount):
     """SendGrid v3 (email)."""
 
     api_key: Secret | None = setting(None, "", "An API key with the right to send mail")
@@ -94,9 +102,12 @@ class Sendgrid(Account):
     )
 
 
-class Smtp(Account):
+class Smtp(PaidAccount):
     """Any SMTP relay (email)."""
 
+    timeout_s: float = setting(
+        600.0, "s", "How long the relay may take for its last word; a shorter wait makes duplicates", gt=0, le=900
+    )
     host: str | None = setting(None, "host", "The relay's name")
     port: int = setting(587, "port", "The relay's port", ge=1, le=65535)
     username: str | None = setting(None, "", "The user name, where the relay asks for one")
@@ -114,7 +125,7 @@ class Smtp(Account):
     connections: int = setting(4, "connections", "Pooled connections to the relay, for each process", ge=1, le=256)
 
 
-class Twilio(Account):
+class Twilio(PaidAccount):
     """Twilio Messages (SMS)."""
 
     account_sid: str | None = setting(None, "", "The account, `AC...`")
@@ -123,7 +134,7 @@ class Twilio(Account):
     sender: str | None = setting(None, "E.164 or MG...", "The number, or the messaging service, that sends")
 
 
-class Vonage(Account):
+class Vonage(PaidAccount):
     """Vonage SMS API (SMS)."""
 
     api_key: str | None = setting(None, "", "The account's key")
@@ -182,7 +193,7 @@ class Breaker(Section):
 
     failures: int = setting(5, "failures", "Consecutive failures of the provider that open its breaker", ge=1)
     share: float = setting(
-        0.5, "0 to 1", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
+        0.2, "0 to 1", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
     )
     open_ms: int = setting(30_000, "ms", "How long it stays open before one probe is let through", ge=1)
 

@@ -193,7 +193,7 @@ class Accounts:
     async def _share(self, breaker: Breaker) -> bool:
         row = breaker.row()
         if await self._store.change_breaker(row, breaker.version):
-            breaker.restore(row)
+            breaker.published(row)
             return True
         rows = [r for r in await self._store.breakers() if (r.provider, r.channel) == (row.provider, row.channel)]
         self._log(breaker, breaker.restore(rows[0] if rows else None))

@@ -15,7 +15,7 @@ class EmailContent(msgspec.Struct, frozen=True, tag="email", omit_defaults=True,
     text: str
     html: str | None = None
     frame: str | None = None
-    """Which template version made it (`name:version:locale`), so that a client can cache the MIME frame."""
+    """Which template version made it (`tenant:name:version:locale`), so that a client can cache the MIME frame."""
 
 
 class SmsContent(msgspec.Struct, frozen=True, tag="sms", omit_defaults=True, gc=False):

@@ -66,6 +66,11 @@ class SqliteCatalogue:
         self._follow()
         return [kind for (owner, _), kind in sorted(self._types.items()) if owner == tenant]
 
+    def type_names(self) -> Sequence[str]:
+        """The names of all tenants' types."""
+        self._follow()
+        return sorted({name for _, name in self._types})
+
     async def put_type(self, tenant: TenantNo, kind: NotificationType) -> None:
         with self._database.write() as transaction:
             transaction.run("INSERT OR REPLACE INTO types VALUES (?, ?, ?)", (tenant, kind.name, encode(kind)))

@@ -124,6 +124,18 @@ class Database:
         if transaction.topics:
             self._ring(frozenset(transaction.topics))
 
+    def probe(self) -> None:
+        """Prove that the file can be written, by writing a row that has no meaning. Raises StoreUnavailable."""
+        with self.write() as transaction:
+            transaction.run("INSERT OR REPLACE INTO meta VALUES ('probe', 0)")
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log's file."""
+        try:
+            return Path(f"{self.path}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def close(self) -> None:
         self._checkpointer.close()
         self.connection.close()

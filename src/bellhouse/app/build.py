@@ -1,0 +1,215 @@
+"""Builds a role's services from its settings: the one place that knows what stands behind each port."""
+
+import random
+import socket
+from collections.abc import Sequence
+
+import msgspec
+
+from bellhouse.adapters.doorbell import LocalDoorbell
+from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.app.gauges import AlwaysHeld, StoreGauges
+from bellhouse.app.http import Services, build_asgi
+from bellhouse.app.processes import Role
+from bellhouse.app.providers import Making, make_accounts, make_readers, used
+from bellhouse.app.readiness import Backlog, readiness_of
+from bellhouse.app.runner import Resource
+from bellhouse.app.secrets import derived, pepper
+from bellhouse.app.server import HttpServer
+from bellhouse.app.settings import Settings
+from bellhouse.confirm.api import CallbackDoor
+from bellhouse.confirm.settle import NewsSettler
+from bellhouse.deliver.accounts import Accounts
+from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
+from bellhouse.deliver.prepare import Preparer
+from bellhouse.domain.ids import new_notification_ids, to_text
+from bellhouse.domain.retry import RetryPolicy
+from bellhouse.domain.words import CHANNELS, PRIORITIES, Priority
+from bellhouse.observability.exporter import Exporter
+from bellhouse.observability.merge import MetricsExchange
+from bellhouse.observability.metrics import Metrics
+from bellhouse.ops.reconcile import Reconciler
+from bellhouse.outbox.due import DUE, DueReleaser
+from bellhouse.outbox.parked import ParkedReleaser
+from bellhouse.outbox.sweep import LogSweeper
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import deliveries_topic, notifications_topic
+from bellhouse.ports.service import Service
+from bellhouse.ports.telemetry import Logbook
+from bellhouse.route.router import Router
+from bellhouse.templates.render import Renderer
+from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
+from bellhouse.web.limits import Limits
+
+CRITICAL_PART = 0.2
+"""The share of every configured rate that the process of the critical lane may use."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a role is built from."""
+
+    role: Role
+    settings: Settings
+    clock: Clock
+    logbook: Logbook
+    doorbell: LocalDoorbell
+    listener: socket.socket | None
+    """The bound socket of the API, for the roles that serve it."""
+
+
+def priorities_of(role: Role) -> tuple[Priority, ...]:
+    """The lanes of a role: critical stands beside the API, in the process that does not do the bulk of the work."""
+    match role:
+        case "api":
+            return ("critical",)
+        case "bulk":
+            return tuple(priority for priority in PRIORITIES if priority != "critical")
+        case _:
+            return PRIORITIES
+
+
+def topics_of(role: Role) -> frozenset[str]:
+    """What is waited for in a role's process; everything else rings at the other one."""
+    topics = {notifications_topic(p) for p in priorities_of(role)}
+    topics |= {deliveries_topic(c, p) for c in CHANNELS for p in priorities_of(role)}
+    return frozenset(topics if role == "api" else topics | {DUE})
+
+
+def build(parts: Parts) -> Sequence[Service]:
+    """A role's services, in the order in which they are started. Raises StoreUnavailable, ValueError."""
+    settings = parts.settings
+    store = SqliteStore(settings.database, parts.doorbell, settings.batches.checkpoint_pages)
+    metrics = Metrics(parts.role, parts.clock.now())
+    exchange = MetricsExchange(metrics, settings.data / "run", parts.clock, parts.logbook)
+    making = Making(settings, _public_url(parts), derived(pepper(settings.data), "receipts"), store, parts.clock)
+    services: list[Service] = [Resource("store", stop=lambda: _close(store)), exchange]
+    owner = to_text(new_notification_ids(parts.clock.now(), 1)[0])
+    renderer = Renderer()
+    metrics.register("provider", list(used(settings)))
+    metrics.register("type", store.catalogue.type_names())
+    metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
+    critical, others = (parts.role != "bulk"), (parts.role != "api")
+    if critical:
+        services += _lanes(parts, store, metrics, renderer, making, owner, ("critical",), CRITICAL_PART)[0]
+    if others:
+        services += _bulk(parts, store, metrics, renderer, making, f"{owner}-bulk")
+    if critical:
+        services += _http(parts, store, metrics, renderer, exchange, making)
+    return services
+
+
+async def _close(store: SqliteStore) -> None:
+    store.close()
+
+
+def _public_url(parts: Parts) -> str:
+    if parts.settings.public_url is not None:
+        return parts.settings.public_url
+    return f"http://{parts.settings.host}:{parts.settings.port}"
+
+
+def _lanes(
+    parts: Parts,
+    store: SqliteStore,
+    metrics: Metrics,
+    renderer: Renderer,
+    making: Making,
+    owner: str,
+    priorities: Sequence[Priority],
+    part: float,
+) -> tuple[list[Service], Accounts]:
+    """Routers and workers of some priorities, with provider accounts of their own."""
+    settings, clock, logbook = parts.settings, parts.clock, parts.logbook
+    accounts, providers = make_accounts(making, logbook, owner, part)
+    services: list[Service] = [Resource(p.sheet.name, p.start, p.stop) for p in providers]
+    for priority in priorities:
+        router = Router(
+            priority, store.route, store.catalogue, store.log, clock, metrics, logbook, settings.batches.route
+        )
+        services.append(router)
+        lane = LaneParts(
+            store.deliver,
+            store.log,
+            clock,
+            metrics,
+            logbook,
+            Preparer(store.catalogue, renderer),
+            accounts,
+            RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts),
+            random.random,
+            _lane_settings(settings, priority),
+        )
+        services += [Lane(channel, priority, lane) for channel in CHANNELS]
+    return services, accounts
+
+
+def _lane_settings(settings: Settings, priority: Priority) -> LaneSettings:
+    match priority:
+        case "critical":
+            return LaneSettings(batch=settings.batches.deliver, settle_pause_s=0.002)
+        case "low":
+            return LaneSettings(batch=settings.batches.deliver_low)
+        case _:
+            return LaneSettings(batch=settings.batches.deliver)
+
+
+def _bulk(
+    parts: Parts, store: SqliteStore, metrics: Metrics, renderer: Renderer, making: Making, owner: str
+) -> list[Service]:
+    """Everything of which there is one in the house, and the lanes that are not critical."""
+    clock, logbook, batches = parts.clock, parts.logbook, parts.settings.batches
+    lanes, accounts = _lanes(parts, store, metrics, renderer, making, owner, priorities_of("bulk"), 1.0 - CRITICAL_PART)
+    reconciler = Reconciler(store.insights, clock, logbook)
+    gauges = StoreGauges(store, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
+    return [
+        *lanes,
+        DueReleaser(store.due, store.log, clock, logbook, batches.due),
+        ParkedReleaser(store.due, accounts, clock, logbook),
+        LogSweeper(store.log, clock, logbook),
+        reconciler,
+        Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
+    ]
+
+
+def _http(
+    parts: Parts,
+    store: SqliteStore,
+    metrics: Metrics,
+    renderer: Renderer,
+    exchange: MetricsExchange,
+    making: Making,
+) -> list[Service]:
+    """The API with callbacks, health and metrics."""
+    assert parts.listener is not None
+    settings, clock, logbook = parts.settings, parts.clock, parts.logbook
+    limits = Limits(**settings.limits.model_dump())
+    settler = NewsSettler(store.confirm, clock, metrics)
+    callbacks = CallbackDoor(make_readers(making), settler, making.public_url, clock, metrics, logbook)
+    backlog = Backlog(store.log, clock)
+
+    async def exposition() -> bytes:
+        return exchange.exposition()
+
+    app = build_asgi(
+        Services(
+            ingest=store.ingest,
+            route=store.route,
+            recipients=store.recipients,
+            catalogue=store.catalogue,
+            breakers=store.catalogue,
+            dead_letters=store.dead_letters,
+            insights=store.insights,
+            clock=clock,
+            telemetry=metrics,
+            logbook=logbook,
+            renderer=renderer,
+            pepper=pepper(settings.data),
+            callbacks=callbacks,
+            readiness=readiness_of(store, settings, parts.role),
+            metrics=exposition,
+            backlog=lambda: backlog.waiting,
+            provider_channels={str(name): channels for name, channels in used(settings).items()},
+            limits=limits,
+        )
+    )
+    return [backlog, HttpServer(app, limits, parts.listener, clock, settings.drain_timeout_s)]

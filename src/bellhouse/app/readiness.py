@@ -1,0 +1,62 @@
+"""What `/readyz` checks, and the backlog that ingest protects."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.app.locks import holder
+from bellhouse.app.settings import Settings
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log
+from bellhouse.ports.store import StoreUnavailable
+from bellhouse.web.health import Check, Readiness
+
+_LOOK_S: Final = 0.5
+
+
+class Backlog:
+    """How many records wait in the log, looked up twice a second. Service."""
+
+    name = "backlog"
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._draining = False
+        self.waiting = 0
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        while not self._draining:
+            self.waiting = sum(lag.lag for lag in await self._log.lags())
+            await self._clock.sleep(_LOOK_S)
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+
+def readiness_of(store: SqliteStore, settings: Settings, role: str) -> Readiness:
+    """The checks of the process that serves the API."""
+
+    async def readiness() -> Sequence[Check]:
+        checks = [_store_check(store)]
+        if role == "api":
+            alive = holder(settings.data / "lock.bulk") is not None
+            detail = "" if alive else "the process that delivers is being started again; what is accepted waits"
+            checks.append(Check("bulk", alive, detail))
+        return checks
+
+    return readiness
+
+
+def _store_check(store: SqliteStore) -> Check:
+    try:
+        store.database.probe()
+    except StoreUnavailable as down:
+        return Check("store", False, f"{down.reason}: {down.remedy}")
+    return Check("store", True)

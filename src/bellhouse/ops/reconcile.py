@@ -1,0 +1,54 @@
+"""The running reconciler: counts the ledger's rows again and again, and keeps what it found."""
+
+from typing import Final
+
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.store import Insights, Ledger
+from bellhouse.ports.telemetry import LedgerReading, Logbook
+
+_SHORTEST_S: Final = 5.0
+_REST: Final = 20.0
+"""It rests so many times as long as it worked: a twentieth of a core at the most, however much is stored."""
+
+
+class Reconciler:
+    """Checks the ledger against independent counts. Service; one in the whole house."""
+
+    name = "reconciler"
+
+    def __init__(self, insights: Insights, clock: Clock, logbook: Logbook) -> None:
+        self._insights = insights
+        self._clock = clock
+        self._logbook = logbook
+        self._draining = False
+        self.reading: LedgerReading | None = None
+        """The last check; None before the first."""
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        while not self._draining:
+            began = self._clock.monotonic()
+            await self.check()
+            rest = max(_SHORTEST_S, _REST * (self._clock.monotonic() - began))
+            while rest > 0 and not self._draining:
+                await self._clock.sleep(min(rest, 0.5))
+                rest -= 0.5
+
+    async def check(self) -> Ledger:
+        """One check, logged where it does not balance."""
+        now = self._clock.now()
+        ledger = await self._insights.ledger(None, now, True)
+        self.reading = LedgerReading(ledger.imbalance, now)
+        for failed in (check for check in ledger.checks if not check.holds):
+            self._logbook.note(
+                "error", "The ledger does not balance", check=failed.name, count=failed.left - failed.right
+            )
+        return ledger
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""
