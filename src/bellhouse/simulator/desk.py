@@ -59,15 +59,18 @@ class Desk:
         self._dead_edge = int(dials.dead_token_share * (1 << 32))
         self._instant = dials.latency.kind == "fixed" and not dials.latency.min_ms
 
-    def shut(self, exchange: Exchange, unavailable: Reply) -> bool:
-        """Treat the call as the current outage does; False if there is none."""
+    def shut(self, exchange: Exchange, unavailable: Reply, entries: Callable[[], Sequence[Entry]] = tuple) -> bool:
+        """Treat the call as the current outage does; False if there is none.
+
+        `entries` reads the call's messages, for the receipts of an outage that answers; queries have none.
+        """
         match self.dials.outage:
             case "none":
                 return False
             case "refuse":
                 exchange.refuse()
             case "503":
-                self.settle(exchange, unavailable, "retry", ())
+                self.settle(exchange, unavailable, "retry", entries())
             case "hang":
                 pass
         return True

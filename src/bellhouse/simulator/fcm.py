@@ -144,7 +144,7 @@ class Fcm:
     def send(self, head: RequestHead, body: bytes, exchange: Exchange) -> None:
         """`POST /v1/projects/{project}/messages:send`."""
         desk = self._desk
-        if desk.dials.outage != "none" and desk.shut(exchange, _UNAVAILABLE):
+        if desk.dials.outage != "none" and desk.shut(exchange, _UNAVAILABLE, lambda: (_entry_in(body),)):
             return
         if not self._tokens.valid(head.fields.get("authorization")):
             desk.settle(exchange, _UNAUTHENTICATED, "permanent", (_entry_in(body),))

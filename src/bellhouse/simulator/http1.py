@@ -157,9 +157,6 @@ class Http1(asyncio.Protocol):
             protocol.connection_made(transport)
             protocol.data_received(data)
 
-    def eof_received(self) -> bool:
-        return self._busy
-
     def _take_whole(self, data: bytes) -> bool:
         """Handle `data` without copying it, if it is exactly one call whose head has been seen before."""
         body_at = data.find(b"\r\n\r\n") + 4

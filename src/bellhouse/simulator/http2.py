@@ -29,6 +29,7 @@ _STREAM_LIMIT = 1000
 _CONNECTION_WINDOW = 64 * 1024 * 1024
 _TOP_WINDOW = 2**31 - 1
 _RESETS_FORGIVEN = 1000
+_LINGER_S = 1.0
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -107,6 +108,8 @@ class Http2(asyncio.Protocol):
         self._calls = 0
         self._resets = 0
         self._leaving = False
+        self._lingering = False
+        self._broken = False
         self._open_block: tuple[int, int, bytearray] | None = None
         self._consumed = 0
         self._window = 65_535
@@ -155,6 +158,8 @@ class Http2(asyncio.Protocol):
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        if self._broken:
+            return
         self._touched = monotonic()
         self._in_turn = True
         try:
@@ -172,8 +177,10 @@ class Http2(asyncio.Protocol):
         out, self._out = self._out, []
         if out and transport is not None:
             transport.write(b"".join(out))
-        if self._leaving and not self._streams and transport is not None:
-            transport.close()
+        if self._leaving and not self._streams and not self._lingering:
+            # What the peer still sends would turn a close into a reset, and a reset eats our last words.
+            self._lingering = True
+            self._loop.call_later(_LINGER_S, self.abort)
 
     def _put(self, *frames: bytes) -> None:
         """Send soon: all that one turn of the loop has to say on this connection goes out in one write."""
@@ -185,7 +192,9 @@ class Http2(asyncio.Protocol):
         self._put(_frame(_GOAWAY, 0, 0, _LONG.pack(self._last) + _LONG.pack(code)))
         self._leaving = True
         if code != _NO_ERROR:
+            self._broken = True
             self._streams.clear()
+            self._receiving.clear()
 
     # -- frames -----------------------------------------------------------------------------------------------
 
@@ -280,7 +289,7 @@ class Http2(asyncio.Protocol):
             self._finish(self._streams[number])
 
     def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        if not number or number > self._last:
+        if not number or (number > self._last and not self._leaving):
             raise ConnectionFault(_PROTOCOL_ERROR, "data on an idle stream")
         self._consumed += len(payload)
         if self._consumed > _CONNECTION_WINDOW // 2:

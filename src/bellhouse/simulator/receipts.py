@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Literal
 
+import msgspec
+
 from bellhouse.simulator.clock import rfc3339
 from bellhouse.simulator.ids import Entry, notification_of, text_id
 
@@ -216,7 +218,7 @@ def _quoted(raw: bytes) -> str:
 def _json_text(text: str) -> str:
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
-    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text) + '"'
+    return msgspec.json.encode(text).decode()
 
 
 def _block_lines(block: _Block, since: int) -> bytes:

@@ -119,7 +119,7 @@ class Sendgrid:
     def send(self, head: RequestHead, body: bytes, exchange: Exchange) -> None:
         """`POST /v3/mail/send`."""
         desk = self._desk
-        if desk.shut(exchange, _UNAVAILABLE):
+        if desk.shut(exchange, _UNAVAILABLE, lambda: _entries_in(body)):
             return
         if len(body) > _SIZE_LIMIT:
             desk.settle(exchange, ERRORS["413"][0], "permanent", (_NOBODY,))
@@ -131,7 +131,7 @@ class Sendgrid:
             refusal = _error(400, str(problem), problem.field) if allowed else _UNAUTHORIZED
             desk.settle(exchange, refusal, "permanent", (_NOBODY,))
             return
-        entries = [_entry(mail, each) for each in mail.personalizations]
+        entries = _entries(mail)
         reply, verdict = self._judge(head)
         if verdict == "accepted" and not mail.mail_settings.sandbox_mode.enable:
             message_id = secrets.token_urlsafe(16)
@@ -243,6 +243,18 @@ def _entry(mail: Mail, personalization: Personalization) -> Entry:
     delivery = raw_id(given.get("delivery_id"))
     notification = raw_id(given.get("notification_id")) or notification_of(delivery)
     return Entry(delivery, notification, number(given.get("attempt")), personalization.to[0].email)
+
+
+def _entries(mail: Mail) -> list[Entry]:
+    return [_entry(mail, each) for each in mail.personalizations]
+
+
+def _entries_in(body: bytes) -> list[Entry]:
+    """The receipts' view of a call that is refused anyway."""
+    try:
+        return _entries(read(body))
+    except FieldError:
+        return [_NOBODY]
 
 
 def _wrong_method(_head: RequestHead, _body: bytes, exchange: Exchange) -> None:

@@ -175,13 +175,9 @@ class Twilio:
     def send(self, head: RequestHead, body: bytes, exchange: Exchange) -> None:
         """`POST …/Messages.json`."""
         desk = self._desk
-        if desk.shut(exchange, _UNAVAILABLE):
+        if desk.shut(exchange, _UNAVAILABLE, lambda: (_entry(_form(body)),)):
             return
-        try:
-            form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
-        except ValueError:
-            desk.settle(exchange, _error(400, 20001, "Unparsable request body"), "permanent", (_entry({}),))
-            return
+        form = _form(body)
         entry = _entry(form)
         if not self._known(head):
             desk.settle(exchange, _AUTHENTICATE, "permanent", (entry,))
@@ -286,6 +282,14 @@ def signature(token: bytes, url: str, form: dict[str, str]) -> str:
     """X-Twilio-Signature: base64 HMAC-SHA1 over the URL and the sorted form (twilio.request_validator)."""
     signed = url + "".join(name + form[name] for name in sorted(form))
     return b64encode(hmac.digest(token, signed.encode(), "sha1")).decode()
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The fields of a form; none when it cannot be read."""
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        return {}
 
 
 def _bad_form(form: dict[str, str]) -> tuple[Reply, Verdict] | None:

@@ -119,12 +119,9 @@ class Vonage:
     def send(self, head: RequestHead, body: bytes, exchange: Exchange) -> None:
         """`POST /sms/json`."""
         desk = self._desk
-        if desk.shut(exchange, _UNAVAILABLE):
+        if desk.shut(exchange, _UNAVAILABLE, lambda: (_entry(_form(body)),)):
             return
-        try:
-            form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
-        except ValueError:
-            form = {}
+        form = _form(body)
         entry = _entry(form)
         refusal = self._refusal(head, form)
         if refusal is not None:
@@ -215,6 +212,14 @@ def _basic(head: RequestHead) -> dict[str, str]:
     except ValueError:
         return {}
     return {"api_key": key, "api_secret": secret}
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The fields of a form; none when it cannot be read."""
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        return {}
 
 
 def _bad_field(form: dict[str, str]) -> str | None:

@@ -48,7 +48,8 @@ class Wheel:
         while self._ticks and self._ticks[0] <= now:
             for action, args in self._slots.pop(heapq.heappop(self._ticks)):
                 run_safely(action, *args)
-        if self._ticks and self._timer is None:
+        # An action may have armed the timer for something later than what waits already.
+        if self._ticks and (self._timer is None or self._ticks[0] < self._armed_for):
             self._arm(self._ticks[0])
 
 
