@@ -93,7 +93,7 @@ class Account:
 
     def reaches(self, providers: Sequence[str]) -> bool:
         """Whether a contact point that names these providers can be reached through this one."""
-        return not providers or self.name in providers
+        return not providers or self.name in providers or self.sheet.any_contact
 
     def room(self, channel: Channel, count: int) -> int:
         """How many of `count` deliveries its breaker lets through now."""

@@ -35,6 +35,8 @@ class Sheet(msgspec.Struct, frozen=True):
     unknown_wait_s: float = 5.0
     """How long an unknown outcome waits for a callback before the policy decides."""
     status_page: str | None = None
+    any_contact: bool = False
+    """Whether it takes contact points that name other providers: only one that sends nothing does."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -24,7 +24,7 @@ class LogProvider:
 
     def __init__(self, config: LogConfig | None = None) -> None:
         config = config or LogConfig()
-        self._sheet = Sheet(name=config.name, channels=config.channels, batch=config.batch, price=0.0)
+        self._sheet = Sheet(name=config.name, channels=config.channels, batch=config.batch, price=0.0, any_contact=True)
 
     @property
     def sheet(self) -> Sheet:
