@@ -63,7 +63,8 @@ class Preparer:
         refused: list[Refused] = []
         stale = 0
         kinds = await self._kinds(claims)
-        for claim, standing in zip(claims, known.standings, strict=True):
+        # Behind the standings of these claims there may be those of interrupted ones, which are not prepared.
+        for claim, standing in zip(claims, known.standings[: len(claims)], strict=True):
             if standing.stale:
                 stale += 1
                 continue
