@@ -52,7 +52,8 @@ class Office:
         self._client = client
         self._rng = rng
         self._limit = limit
-        self.base: str | None = None
+        self._base: str | None = None
+        self._targets: dict[str, Target | None] = {}
         self._era = 0
         self.reset()
 
@@ -64,9 +65,23 @@ class Office:
         self.scheduled = self.sending = self.repeating = 0
         self.sent = self.given_up = self.dropped = self.lost = 0
 
+    @property
+    def base(self) -> str | None:
+        """The URL under which account-level callbacks are received; None sends none."""
+        return self._base
+
+    @base.setter
+    def base(self, url: str | None) -> None:
+        self._base = url
+        self._targets.clear()
+
     def account_target(self, provider: str) -> Target | None:
         """Where account-level callbacks of `provider` go, if anybody has said so."""
-        return None if self.base is None else target_of(f"{self.base.rstrip('/')}/callbacks/{provider}")
+        if self._base is None:
+            return None
+        if provider not in self._targets:
+            self._targets[provider] = target_of(f"{self._base.rstrip('/')}/callbacks/{provider}")
+        return self._targets[provider]
 
     def pending(self) -> dict[str, int]:
         """How many callbacks are outstanding, and what became of the others since the last reset."""

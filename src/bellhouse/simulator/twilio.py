@@ -80,14 +80,16 @@ _TEST_TO = {
 class _Sms:
     """A message Twilio has taken."""
 
-    __slots__ = ("body", "callback", "created", "error", "sender", "sid", "status", "to")
+    __slots__ = ("body", "callback", "created", "error", "patience", "sender", "sid", "status", "to")
 
     def __init__(self, sid: str, form: dict[str, str], created: int) -> None:
         self.sid = sid
         self.to = form["To"]
         self.sender = form.get("From", "")
         self.body = form["Body"]
-        self.callback = form.get("StatusCallback", "")
+        callback = form.get("StatusCallback", "")
+        self.callback = target_of(callback) if callback else None
+        self.patience = _patience(callback) if "#" in callback else TWILIO
         self.created = created
         self.status = "queued"
         self.error = ""
@@ -253,7 +255,7 @@ class Twilio:
 
     def _report(self, message: _Sms, status: str, code: str, done: Done) -> None:
         message.status, message.error = status, code
-        target = target_of(message.callback) if message.callback else None
+        target = message.callback
         if target is None:
             done()
             return
@@ -274,7 +276,7 @@ class Twilio:
             f"{signature(self._token, target.url, form)}\r\n"
             f"i-twilio-idempotency-token: {secrets.token_hex(16)}\r\n"
         ).encode()
-        letter = Letter(self._desk, target, fields, urlencode(form).encode(), _patience(message.callback))
+        letter = Letter(self._desk, target, fields, urlencode(form).encode(), message.patience)
         self._office.mail(letter, done)
 
 
