@@ -27,7 +27,9 @@ def demo(
     try:
         status = run(options)
     except BadLine as error:
-        raise Failure(f"{events}, line {error.line}: {error.field}: {error.problem}", error.remedy, USAGE) from None
+        raise Failure(
+            f"{events}, line {error.line}: {error.field}: {error.problem}", error.remedy.rstrip("."), USAGE
+        ) from None
     except OSError as error:
         raise Failure(str(error), "Give a path that can be read and written") from None
     except (DidNotStart, Refusal) as error:

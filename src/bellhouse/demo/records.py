@@ -33,6 +33,8 @@ class RecordedDelivery(msgspec.Struct, frozen=True):
     """Whether it was in the hands of a process that ended."""
     ready_at: int
     """When it could leave (ms since the epoch)."""
+    due_at: int = 0
+    """When it goes on, where something has put it off since."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -135,11 +137,15 @@ def _delivery(
     providers: list[str] = []
     calls = unknowns = 0
     interrupted = False
+    due_at = ready_at
     for _, kind, _, became, packed in rows:
         detail = decode_detail(packed)
-        reason = detail.reason or _SAID.get(became, reason)
         if kind != STEP:
+            # A provider says more than ours; only what it did to the delivery counts here.
+            reason = _SAID.get(became, reason) if became == state else reason
             continue
+        reason = detail.reason or _SAID.get(became, reason)
+        due_at = detail.retry_at or due_at
         unknowns += became == "unknown"
         interrupted = interrupted or detail.reason == "unknown:interrupted"
         if detail.provider and detail.verdict:
@@ -156,6 +162,7 @@ def _delivery(
         unknowns=unknowns,
         interrupted=interrupted,
         ready_at=ready_at,
+        due_at=due_at,
     )
 
 

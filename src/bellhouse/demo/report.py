@@ -86,6 +86,8 @@ class Report(msgspec.Struct, frozen=True):
     """Why a channel or a contact point was left out."""
     waiting: Mapping[str, int]
     """What is left, by its reason."""
+    unfinished: int
+    """Those among it that should have moved on long ago."""
     story: Mapping[str, Any]
     """One notification, as `GET /v1/notifications/{id}` tells it."""
     dead_letters: DeadLetters
@@ -98,8 +100,8 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def sound(self) -> bool:
-        """Whether the ledger balances and nothing was lost."""
-        return self.ledger.imbalance == 0 and self.oracle.sound
+        """Whether the ledger balances, nothing was lost, and nothing has got stuck."""
+        return self.ledger.imbalance == 0 and self.oracle.sound and not self.unfinished
 
     @property
     def failures(self) -> list[str]:
@@ -114,6 +116,8 @@ class Report(msgspec.Struct, frozen=True):
             found.append(f"oracle: {self.oracle.unplanned} acceptances of deliveries that were never planned")
         if self.oracle.duplicates_unexplained:
             found.append(f"oracle: {self.oracle.duplicates_unexplained} second copies without a cause")
+        if self.unfinished:
+            found.append(f"{self.unfinished} that should have moved on are still waiting")
         return found
 
 
@@ -141,6 +145,24 @@ def suppressions(records: Mapping[str, Recorded]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def overdue(records: Mapping[str, Recorded], now: int) -> int:
+    """How many notifications and deliveries wait though nothing keeps them back."""
+    late = now - _LATE_MS
+    return sum(one.state == "waiting" and one.ready_at < late for one in records.values()) + sum(
+        _is_late(delivery, late) for one in records.values() for delivery in one.deliveries
+    )
+
+
+def _is_late(delivery: RecordedDelivery, late: int) -> bool:
+    match delivery.state:
+        case "in_flight" | "unknown":
+            return True
+        case "waiting":
+            return delivery.due_at < late or delivery.reason == "waiting:outage"
+        case _:
+            return False
+
+
 def left_waiting(records: Mapping[str, Recorded]) -> dict[str, int]:
     """What has not ended, by level, state and reason."""
     counts: Counter[str] = Counter()
@@ -153,6 +175,7 @@ def left_waiting(records: Mapping[str, Recorded]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+_LATE_MS: Final = 1_000
 _OPEN: Final = frozenset({"waiting", "in_flight", "unknown"})
 
 

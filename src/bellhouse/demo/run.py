@@ -31,6 +31,7 @@ from bellhouse.demo.report import (
     left_waiting,
     most_interesting,
     notifications_by_type,
+    overdue,
     receipts_by_provider,
     suppressions,
 )
@@ -43,6 +44,8 @@ from bellhouse.simulator.client import SimulatorClient
 
 _LOOK_S: Final = 0.5
 _STEP_S: Final = 0.1
+_WIDTH: Final = 120
+"""Of the tables where there is no terminal that has a width."""
 _PEOPLE_AT_ONCE: Final = 500
 """Recipients of one request at set-up."""
 
@@ -75,6 +78,8 @@ def run(options: Options) -> int:
         write(options.write, _day(options))
         return 0
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     show: Show = Silent() if options.json else Picture(console) if console.is_terminal else Lines(console)
     with _folder(options.keep) as folder:
         report = asyncio.run(_Demo(options, Path(folder), SystemClock(), show).run())
@@ -206,6 +211,7 @@ class _Demo:
             by_provider=receipts_by_provider(receipts),
             suppressed=suppressions(recorded),
             waiting=left_waiting(recorded),
+            unfinished=overdue(recorded, self._clock.now()),
             story=await client.get(f"/v1/notifications/{story_of}", dict[str, Any]) if story_of else {},
             dead_letters=letters,
             ledger=await watch.ledger(recount=True),

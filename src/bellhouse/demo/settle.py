@@ -38,7 +38,7 @@ async def _returning(ledger: Ledger, database: Path, clock: Clock) -> int:
     soon = clock.now() + _SOON_MS
     recorded = await asyncio.to_thread(records.read, database)
     return sum(
-        delivery.state == "waiting" and (delivery.reason in _RETURNING or delivery.ready_at < soon)
+        delivery.state == "waiting" and (delivery.reason in _RETURNING or delivery.due_at < soon)
         for one in recorded.values()
         for delivery in one.deliveries
     ) + sum(one.state == "waiting" and one.ready_at < soon for one in recorded.values())

@@ -15,6 +15,7 @@ from bellhouse.demo.faults import Fault
 from bellhouse.demo.oracle import Spread
 from bellhouse.demo.report import Report
 from bellhouse.demo.watch import Ledger, Reading
+from bellhouse.domain.words import DELIVERY_STATES
 
 _COLOURS: Final = {"closed": "green", "open": "red", "half_open": "yellow"}
 _PLAIN_EVERY_S: Final = 3.0
@@ -194,7 +195,8 @@ def _counts(
     rows: Mapping[str, Mapping[str, int]],
     latency: Mapping[str, Spread] | None = None,
 ) -> None:
-    columns = list(dict.fromkeys(state for states in rows.values() for state in states))
+    seen = dict.fromkeys(state for states in rows.values() for state in states)
+    columns = [*(state for state in DELIVERY_STATES if state in seen), *(s for s in seen if s not in DELIVERY_STATES)]
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("")
     for column in columns:
@@ -310,7 +312,7 @@ def _oracle(console: Console, report: Report) -> None:
     for failure in report.failures:
         console.print(f"[bold red]✗[/] {failure}", highlight=False)
     if report.sound:
-        console.print("[bold green]✓ The ledger balances, and nothing was lost.[/]", highlight=False)
+        console.print("[bold green]✓ The ledger balances, nothing was lost, and nothing is stuck.[/]", highlight=False)
     if not report.caller.as_expected:
         console.print(
             f"[yellow]![/] The caller expected otherwise: {json.dumps(_expectation(report))}", highlight=False
