@@ -19,9 +19,10 @@ def ledger(
     key: Key = None,
     json: Json = False,
 ) -> None:
-    """Show where everything that was accepted stands; exit status 1 if it does not balance.
+    """Show that nothing was lost.
 
-    Asks the running server, or the file itself where none runs.
+    Where everything that was accepted stands, by independent counts; exit status 1 if they do not balance. Asks the
+    running server, or the file itself where none runs.
     """
     if url or running_url(data):
         answer = connect(data, url, key).get("/v1/ledger", recount="true" if recount else "false")
@@ -35,7 +36,10 @@ def ledger(
 
 
 def migrate(data: Data = DEFAULT_DATA, json: Json = False) -> None:
-    """Bring the file's schema up to date; `serve` does the same at its start."""
+    """Bring the file's schema up to date.
+
+    `serve` does the same at its start.
+    """
     from bellhouse.app.maintenance import migrate as run
 
     with on_file():
@@ -53,7 +57,10 @@ def config(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Print every setting with its default, its value and where that comes from."""
+    """Print every setting and its origin.
+
+    Its default, its value, and where that comes from: default, file, environment. Secrets are not shown.
+    """
     import msgspec
 
     from bellhouse.app.settings import SettingsError, load

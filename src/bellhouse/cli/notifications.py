@@ -53,7 +53,10 @@ def send(
 
 
 def get(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Key = None, json: Json = False) -> None:
-    """Show the whole story of a notification: decision, deliveries, attempts, callbacks."""
+    """Show a notification's whole story.
+
+    Its decision with reasons, its deliveries, their attempts and callbacks, each with its time.
+    """
     story = connect(data, url, key).get(f"/v1/notifications/{_id(notification_id)}")
     if json:
         show.as_json(story)

@@ -23,7 +23,10 @@ def serve(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Run the platform until Ctrl-C: API, routing, delivery and callbacks on one file."""
+    """Run the platform until Ctrl-C.
+
+    API, routing, delivery and callbacks, on one file. A development key is made and printed at the first start.
+    """
     from bellhouse.app.folder import CannotServe
     from bellhouse.app.serve import serve as run
     from bellhouse.app.settings import SettingsError, load
@@ -62,7 +65,10 @@ def _banner(started: "Started") -> None:
 def bench(
     arguments: Annotated[list[str] | None, typer.Argument(help="Passed on; `bellhouse bench -- --help` lists.")] = None,
 ) -> None:
-    """Measure cost, rate and latency against the targets, on this machine."""
+    """Measure cost, rate and latency.
+
+    On this machine, beside their targets and the limits of the same machine.
+    """
     root = _repository()
     if root is None:
         raise Failure(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bellhouse.simulator.client import SimulatorClient
 
 simulator = typer.Typer(
-    help="Run the outside world in a box, or turn its dials.", invoke_without_command=True, rich_markup_mode=None
+    help="Run the outside world, or turn its dials.", invoke_without_command=True, rich_markup_mode=None
 )
 
 

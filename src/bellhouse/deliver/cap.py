@@ -1,0 +1,30 @@
+"""One limit over several provider accounts: what the whole deployment may send (`SEND_RATE_LIMIT`)."""
+
+from bellhouse.deliver.limits import Bucket, Limiter
+
+
+class CappedLimiter(Limiter):
+    """The pace of one account that shares a bucket with others; the stricter of both decides."""
+
+    __slots__ = ("_cap",)
+
+    def __init__(self, rate: float | None, now: float, part: float, cap: Bucket) -> None:
+        """`cap` is the bucket of all accounts of this process."""
+        super().__init__(rate, now, part)
+        self._cap = cap
+
+    def take(self, n: int, now: float, critical: bool = False) -> int:
+        """How many of `n` messages may go out now."""
+        allowed = self._cap.take(n, now, critical)
+        granted = super().take(allowed, now, critical) if allowed else 0
+        self._cap.give_back(allowed - granted)
+        return granted
+
+    def give_back(self, n: int) -> None:
+        """Return what was granted and not sent."""
+        self._cap.give_back(n)
+        super().give_back(n)
+
+    def wait_s(self, n: int, now: float, critical: bool = False) -> float:
+        """Seconds until `n` may go out, if nobody else takes and the rates stay."""
+        return max(super().wait_s(n, now, critical), self._cap.wait_s(n, now, critical))
