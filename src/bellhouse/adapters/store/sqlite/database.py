@@ -3,7 +3,8 @@
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -34,6 +35,21 @@ class Reads(Protocol):
     def run(self, sql: str, bindings: Any = None) -> Any: ...
 
     def many(self, sql: str, rows: Any) -> Any: ...
+
+
+def blobs(values: Iterable[bytes]) -> Any:
+    """Bytes as a table for `carray(?)`: one statement for a whole batch, at a fraction of one for each value."""
+    return apsw.carray(tuple(values))
+
+
+def texts(values: Iterable[str]) -> Any:
+    """Strings as a table for `carray(?)`."""
+    return apsw.carray(tuple(values))
+
+
+def integers(values: Iterable[int]) -> Any:
+    """Integers as a table for `carray(?)`."""
+    return apsw.carray(array("q", values), flags=apsw.SQLITE_CARRAY_INT64)
 
 
 class Transaction:
@@ -101,8 +117,22 @@ class Database:
 
     def rows_of_each(self, sql: str, bindings: Any) -> list[Row]:
         """The rows of one statement run for each of the bindings, in their order."""
-        with _translated():
+        with self.snapshot():
             return self.connection.executemany(sql, bindings).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads within the block see one state of the file, and share one read transaction: each on its own would
+        look anew whether another process has written, and throw the page cache away if so."""
+        if self.connection.in_transaction:
+            yield
+            return
+        with _translated():
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

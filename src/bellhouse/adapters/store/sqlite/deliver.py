@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
-from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
+from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction, blobs
 from bellhouse.adapters.store.sqlite.events import (
     INSERT_EVENTS,
     NEWS,
     SELECT_EVENTS,
+    SELECT_EVENTS_OF,
     STEP,
     fold,
     fold_all,
@@ -54,12 +55,13 @@ class SqliteDeliver:
 
     async def standings(self, claims: Sequence[Claim]) -> Standings:
         database = self._database
-        as_of = int(database.rows(_LAST_ACT)[0][0])
-        rows = database.rows_of_each(SELECT_EVENTS, [(claim.delivery.id,) for claim in claims])
-        known = _by_id(rows) if rows else {}
-        newest = self._newest_of_collapse_keys(claims)
+        with database.snapshot():
+            as_of = int(database.rows(_LAST_ACT)[0][0])
+            rows = database.rows(SELECT_EVENTS_OF, (blobs([claim.delivery.id for claim in claims]),)) if claims else []
+            known = _by_id(rows) if rows else {}
+            newest = self._newest_of_collapse_keys(claims)
+            facts = read_facts(database, ((c.notification.tenant, c.notification.recipient) for c in claims))
         standings = [_standing(claim, known.get(claim.delivery.id), newest) for claim in claims]
-        facts = read_facts(database, ((c.notification.tenant, c.notification.recipient) for c in claims))
         return Standings(standings, facts, as_of)
 
     def _newest_of_collapse_keys(self, claims: Sequence[Claim]) -> dict[tuple[int, str], bytes]:

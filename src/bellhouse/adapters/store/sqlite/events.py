@@ -20,6 +20,9 @@ INSERT_EVENTS: Final = "INSERT INTO delivery_events VALUES (?, ?, ?, ?, ?, ?, ?,
 """(id, kind, n, state, previous, at, source, detail)"""
 
 SELECT_EVENTS: Final = "SELECT id, kind, n, state, detail FROM delivery_events WHERE id = ?"
+SELECT_EVENTS_OF: Final = """
+SELECT id, kind, n, state, detail FROM carray(?) AS asked CROSS JOIN delivery_events ON id = asked.value
+"""
 
 
 class StateOf(msgspec.Struct, frozen=True, gc=False):

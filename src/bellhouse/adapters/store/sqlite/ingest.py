@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification, encode
-from bellhouse.adapters.store.sqlite.database import Database, Transaction
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, texts
 from bellhouse.adapters.store.sqlite.events import InFlight, insert_event, states_of
 from bellhouse.adapters.store.sqlite.keys import KEY_LIFE_MS, SEGMENT, KeyFilter
 from bellhouse.adapters.store.sqlite.ledger import Tally
@@ -24,6 +24,9 @@ from bellhouse.ports.store import (
 )
 
 _PUT_KEY: Final = "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
+_KNOWN: Final = """
+SELECT user_id, recipient FROM carray(?) AS asked CROSS JOIN recipients ON tenant = ? AND user_id = asked.value
+"""
 _PUT_COLLAPSE: Final = """
 INSERT INTO collapse_keys VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = max(id, excluded.id)
 """
@@ -37,11 +40,7 @@ class SqliteIngest:
         self._keys = KeyFilter(database)
 
     async def known_recipients(self, tenant: TenantNo, user_ids: Sequence[str]) -> Mapping[str, RecipientNo]:
-        rows = self._database.rows_of_each(
-            "SELECT user_id, recipient FROM recipients WHERE tenant = ? AND user_id = ?",
-            [(tenant, user_id) for user_id in user_ids],
-        )
-        return dict(rows)
+        return dict(self._database.rows(_KNOWN, (texts(user_ids), tenant))) if user_ids else {}
 
     async def accept(self, items: Sequence[Acceptance], now: int) -> list[AcceptResult]:
         with self._database.write() as transaction:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
-from bellhouse.adapters.store.sqlite.database import Database, Transaction
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, integers, texts
 from bellhouse.adapters.store.sqlite.ledger import Tally
 from bellhouse.adapters.store.sqlite.log import commit_position
 from bellhouse.adapters.store.sqlite.migrate import log_table
@@ -15,28 +15,32 @@ from bellhouse.ports.log import Position, deliveries_topic
 from bellhouse.ports.store import Facts, Routed
 
 _PUT_DECISION: Final = "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
-_NO_ADDRESSES: Final[frozenset[str]] = frozenset()
+_PROFILES: Final = """
+SELECT recipient, profile FROM carray(?) AS asked CROSS JOIN recipients ON recipient = asked.value
+"""
+_SUPPRESSED: Final = """
+SELECT address FROM carray(?) AS asked CROSS JOIN suppressions ON tenant = ? AND address = asked.value
+"""
 
 
 def read_facts(database: Database, recipients: Iterable[tuple[TenantNo, RecipientNo]]) -> Facts:
     """Profiles of these recipients, and the suppressed among their addresses."""
     wanted = {recipient: tenant for tenant, recipient in recipients}
-    rows = database.rows_of_each(
-        "SELECT recipient, profile FROM recipients WHERE recipient = ?", [(recipient,) for recipient in wanted]
-    )
-    profiles = {recipient: decode_profile(blob) for recipient, blob in rows}
-    if not database.rows("SELECT 1 FROM suppressions LIMIT 1"):
-        return Facts(profiles, {})
-    asked = [
-        (wanted[recipient], contact.address)
-        for recipient, profile in profiles.items()
-        for contact in profile.contacts
-        if contact.address
-    ]
-    suppressed: dict[TenantNo, frozenset[str]] = defaultdict(frozenset)
-    found = database.rows_of_each("SELECT tenant, address FROM suppressions WHERE tenant = ? AND address = ?", asked)
-    for tenant, address in found:
-        suppressed[tenant] |= {address}
+    if not wanted:
+        return Facts({}, {})
+    with database.snapshot():
+        rows = database.rows(_PROFILES, (integers(wanted),))
+        profiles = {recipient: decode_profile(blob) for recipient, blob in rows}
+        if not database.rows("SELECT 1 FROM suppressions LIMIT 1"):
+            return Facts(profiles, {})
+        addresses: dict[TenantNo, set[str]] = defaultdict(set)
+        for recipient, profile in profiles.items():
+            addresses[wanted[recipient]].update(contact.address for contact in profile.contacts if contact.address)
+        suppressed = {
+            tenant: frozenset(row[0] for row in database.rows(_SUPPRESSED, (texts(asked), tenant)))
+            for tenant, asked in addresses.items()
+            if asked
+        }
     return Facts(profiles, suppressed)
 
 
