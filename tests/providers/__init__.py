@@ -1,0 +1,1 @@
+"""Each provider against recorded answers, scripted servers and the simulator."""
