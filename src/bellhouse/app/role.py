@@ -25,6 +25,9 @@ from bellhouse.observability.logs import configure
 from bellhouse.ports.store import StoreUnavailable
 
 
+GC_THRESHOLDS = (50_000, 20, 100)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the role until drained; answers the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m bellhouse.app.role")
@@ -71,6 +74,8 @@ async def _play(
         # What was made at the start lives as long as the process: no collection needs to look at it again.
         gc.collect()
         gc.freeze()
+        # A batch is thousands of live values and no cycles: at the default of 700 each batch is walked many times.
+        gc.set_threshold(*GC_THRESHOLDS)
         control.say(ready=True)
 
     watching = asyncio.create_task(watch())
