@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from bellhouse import __version__
 from bellhouse.catalogue.api import TemplatesController, TypesController
@@ -206,7 +206,7 @@ def _openapi() -> OpenAPIConfig:
     security=[],
     responses=problems("unauthorized", "body_too_large", "not_found", always=("store_unavailable", "internal_error")),
 )
-async def callback(provider: Annotated[str, Parameter(description="The provider, such as `twilio`.")]) -> None:
+async def callback(provider: Annotated[str, PathParameter(description="The provider, such as `twilio`.")]) -> None:
     """Takes delivery receipts in the provider's own form, verified by its signature. The front answers it."""
     raise Problem("not_found", f"There is no provider {provider[:64]!r}.")
 

@@ -1,9 +1,9 @@
 """The routes of notification types and templates."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, get, post, put
-from litestar.params import Parameter
+from litestar import Controller, get, post, put
+from litestar.params import JSONBody, QueryParameter
 
 from bellhouse.catalogue.wire import (
     Preview,
@@ -32,12 +32,12 @@ from bellhouse.templates.compile import CompiledTemplate, channels_of
 from bellhouse.templates.errors import MissingVariable, TemplateFault
 from bellhouse.templates.publish import check
 from bellhouse.web.problems import FieldError, Problem, invalid
-from bellhouse.web.rest import GIVEN, OF_BODY, caller_of, needs, problems
-from bellhouse.web.words import Name
+from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
+from bellhouse.web.words import NameInPath
 
-Store = Annotated[CatalogueStore, GIVEN]
-Counters = Annotated[Telemetry, GIVEN]
-Version = Annotated[int | None, Parameter(ge=1, description="Left out, the newest.")]
+Store = Given[CatalogueStore]
+Counters = Given[Telemetry]
+Version = Annotated[int | None, QueryParameter(ge=1, description="Left out, the newest.")]
 
 
 class TypesController(Controller):
@@ -49,7 +49,7 @@ class TypesController(Controller):
     @get(
         guards=[needs("read")], summary="Every type", operation_id="listTypes", responses=problems("validation_failed")
     )
-    async def all(self, request: Request[Any, Any, Any], catalogue: Store) -> TypesAnswer:
+    async def all(self, request: StrictRequest, catalogue: Store) -> TypesAnswer:
         """The tenant's types by name."""
         return TypesAnswer([type_answer(kind) for kind in await catalogue.types(caller_of(request).tenant)])
 
@@ -61,7 +61,12 @@ class TypesController(Controller):
         responses=problems(*OF_BODY),
     )
     async def put_one(
-        self, name: Name, data: TypeRequest, request: Request[Any, Any, Any], catalogue: Store, telemetry: Counters
+        self,
+        name: NameInPath,
+        data: JSONBody[TypeRequest],
+        request: StrictRequest,
+        catalogue: Store,
+        telemetry: Counters,
     ) -> TypeAnswer:
         """Create or replace a type; notifications that are not routed yet follow the new plan."""
         if len(set(data.channels)) != len(data.channels):
@@ -78,7 +83,7 @@ class TypesController(Controller):
         operation_id="getType",
         responses=problems("type_not_found", "validation_failed"),
     )
-    async def get_one(self, name: Name, request: Request[Any, Any, Any], catalogue: Store) -> TypeAnswer:
+    async def get_one(self, name: NameInPath, request: StrictRequest, catalogue: Store) -> TypeAnswer:
         """Category, default priority, channels and their order, lifetime, template."""
         kind = await catalogue.type(caller_of(request).tenant, name)
         if kind is None:
@@ -98,7 +103,7 @@ class TemplatesController(Controller):
         operation_id="listTemplates",
         responses=problems("validation_failed"),
     )
-    async def all(self, request: Request[Any, Any, Any], catalogue: Store) -> TemplatesAnswer:
+    async def all(self, request: StrictRequest, catalogue: Store) -> TemplatesAnswer:
         """The tenant's templates, each with its newest version."""
         names = await catalogue.template_names(caller_of(request).tenant)
         return TemplatesAnswer([TemplateName(name, version) for name, version in names.items()])
@@ -111,7 +116,7 @@ class TemplatesController(Controller):
         responses=problems(*OF_BODY),
     )
     async def put_one(
-        self, name: Name, data: TemplateRequest, request: Request[Any, Any, Any], catalogue: Store
+        self, name: NameInPath, data: JSONBody[TemplateRequest], request: StrictRequest, catalogue: Store
     ) -> TemplateAnswer:
         """Publish a new version, if the sample data render every locale and channel with no variable missing."""
         template = template_of(name, data)
@@ -130,7 +135,7 @@ class TemplatesController(Controller):
         responses=problems("template_not_found", "validation_failed"),
     )
     async def get_one(
-        self, name: Name, request: Request[Any, Any, Any], catalogue: Store, version: Version = None
+        self, name: NameInPath, request: StrictRequest, catalogue: Store, version: Version = None
     ) -> TemplateAnswer:
         """A version's sources and sample."""
         return template_answer(await _template(catalogue, caller_of(request).tenant, name, version))
@@ -144,7 +149,7 @@ class TemplatesController(Controller):
         responses=problems("template_not_found", *OF_BODY),
     )
     async def preview(
-        self, name: Name, data: PreviewRequest, request: Request[Any, Any, Any], catalogue: Store
+        self, name: NameInPath, data: JSONBody[PreviewRequest], request: StrictRequest, catalogue: Store
     ) -> PreviewAnswer:
         """Render every channel, exactly as it would go out; nothing is sent or stored."""
         if data.draft is not None:

@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, post
+from litestar import Controller, Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, JSONBody
 
 from bellhouse.ingest.api import IngestApi
 from bellhouse.ingest.dryrun import DryRunAnswer
 from bellhouse.ingest.wire import AcceptedAnswer, BatchAnswer, BatchRequest, NotificationRequest
 from bellhouse.web.body import BODY
 from bellhouse.web.reply import Reply
-from bellhouse.web.rest import GIVEN, OF_BODY, caller_of, needs, problems
+from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
 
-Api = Annotated[IngestApi, GIVEN]
+Api = Given[IngestApi]
 _BUSY = ("rate_limited", "backlog_full", "busy")
 
 
@@ -36,13 +36,13 @@ class IngestController(Controller):
     )
     async def send_one(
         self,
-        data: NotificationRequest,  # noqa: ARG002  # for the document; the use case reads the body itself
-        request: Request[Any, Any, Any],
+        data: JSONBody[NotificationRequest],  # noqa: ARG002  # for the document; the use case reads the body itself
+        request: StrictRequest,
         ingest_api: Api,
         idempotency_key: Annotated[  # noqa: ARG002  # as above
             str | None,
-            Parameter(
-                header="Idempotency-Key",
+            HeaderParameter(
+                name="Idempotency-Key",
                 description="A repeat within 24 hours gets the first answer, and `Idempotent-Replayed: true`.",
             ),
         ] = None,
@@ -62,8 +62,8 @@ class IngestController(Controller):
     )
     async def send_many(
         self,
-        data: BatchRequest,  # noqa: ARG002  # as above
-        request: Request[Any, Any, Any],
+        data: JSONBody[BatchRequest],  # noqa: ARG002  # as above
+        request: StrictRequest,
         ingest_api: Api,
     ) -> Response[BatchAnswer]:
         """Accept many notifications, each judged on its own: a faulty one is an error in its place."""

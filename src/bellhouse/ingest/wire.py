@@ -67,6 +67,10 @@ class RawBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notifications: list[msgspec.Raw]
 
 
+class _BatchShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    notifications: list[Any]
+
+
 class AcceptedAnswer(msgspec.Struct, frozen=True):
     """It is durable and will be dealt with."""
 
@@ -152,7 +156,7 @@ def refuse_repeats(request: NotificationRequest, errors: list[FieldError]) -> No
 
 def raw_items(body: bytes, limits: Limits) -> list[msgspec.Raw]:
     """The items of a batch body, unopened. Raises Problem for a body that is no batch."""
-    items = decode(BATCH, body).notifications
+    items = decode(BATCH, body, _BatchShape).notifications
     if len(items) > limits.batch_items:
         raise _batch_problem("too_many", f"it has {len(items):,} items, {limits.batch_items:,} are taken")
     if not items:

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar import Controller, get, post
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from bellhouse.domain.ids import DeliveryId, from_text, notification_of, to_text
 from bellhouse.domain.words import Channel
@@ -15,7 +15,7 @@ from bellhouse.ports.store import DeadLetterFilter, DeadLetterRow, DeadLetterSta
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, invalid
-from bellhouse.web.rest import GIVEN, OF_BODY, caller_of, needs, problems
+from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
 from bellhouse.web.times import Moment, milliseconds, rfc3339
 from bellhouse.web.words import Name
 
@@ -23,8 +23,8 @@ _PAGE: Final = 500
 _WORK_S: Final = 10.0
 """How long one call works; what is left is for the next."""
 
-Letters = Annotated[DeadLetterStore, GIVEN]
-Time = Annotated[Clock, GIVEN]
+Letters = Given[DeadLetterStore]
+Time = Given[Clock]
 Act = Callable[[Sequence[DeliveryId]], Awaitable[int]]
 
 
@@ -108,16 +108,16 @@ class DeadLettersController(Controller):
     )
     async def all(
         self,
-        request: Request[Any, Any, Any],
+        request: StrictRequest,
         dead_letter_store: Letters,
-        channel: Channel | None = None,
-        reason: str | None = None,
-        provider: str | None = None,
-        letter_type: Annotated[str | None, Parameter(query="type")] = None,
-        since: Moment | None = None,
-        letter_state: Annotated[DeadLetterState, Parameter(query="state")] = "open",
-        limit: Annotated[int, Parameter(ge=1, le=1_000, description="Items of a page.")] = 100,
-        cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+        channel: FromQuery[Channel | None] = None,
+        reason: FromQuery[str | None] = None,
+        provider: FromQuery[str | None] = None,
+        letter_type: Annotated[str | None, QueryParameter(name="type")] = None,
+        since: FromQuery[Moment | None] = None,
+        letter_state: Annotated[DeadLetterState, QueryParameter(name="state")] = "open",
+        limit: Annotated[int, QueryParameter(ge=1, le=1_000, description="Items of a page.")] = 100,
+        cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
     ) -> DeadLettersAnswer:
         """Open dead letters, the oldest first; with another `state`, those replayed or discarded."""
         wanted = DeadLetterFilter(
@@ -143,7 +143,7 @@ class DeadLettersController(Controller):
         responses=problems(*OF_BODY),
     )
     async def replay(
-        self, data: ReplayRequest, request: Request[Any, Any, Any], dead_letter_store: Letters, clock: Time
+        self, data: JSONBody[ReplayRequest], request: StrictRequest, dead_letter_store: Letters, clock: Time
     ) -> ActAnswer:
         """Send open dead letters again, each once however often it is asked, at most `rate` a second."""
         caller = caller_of(request)
@@ -164,7 +164,7 @@ class DeadLettersController(Controller):
         responses=problems(*OF_BODY),
     )
     async def discard(
-        self, data: DiscardRequest, request: Request[Any, Any, Any], dead_letter_store: Letters, clock: Time
+        self, data: JSONBody[DiscardRequest], request: StrictRequest, dead_letter_store: Letters, clock: Time
     ) -> ActAnswer:
         """Put open dead letters away for good, with who did it and why."""
         caller = caller_of(request)

@@ -1,26 +1,27 @@
 """The routes of breakers, which an operator may force, and of the ledger."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, assert_never
+from typing import Final, Literal, assert_never
 
 import msgspec
-from litestar import Controller, Request, get, post
+from litestar import Controller, get, post
+from litestar.params import FromPath, FromQuery
 
 from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import BreakerRow, BreakerState, BreakerStore, Forced, Insights, Ledger
 from bellhouse.web.problems import Problem
-from bellhouse.web.rest import GIVEN, caller_of, needs, problems
+from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
 from bellhouse.web.times import rfc3339, rfc3339_or_none
 
 _TRIES: Final = 5
 """How often a change is tried again when a worker changed the breaker at the same moment."""
 
 BreakerAct = Literal["open", "close", "reset"]
-Breakers = Annotated[BreakerStore, GIVEN]
-Reads = Annotated[Insights, GIVEN]
-Time = Annotated[Clock, GIVEN]
-ProviderChannels = Annotated[Mapping[str, tuple[Channel, ...]], GIVEN]
+Breakers = Given[BreakerStore]
+Reads = Given[Insights]
+Time = Given[Clock]
+ProviderChannels = Given[Mapping[str, tuple[Channel, ...]]]
 
 
 class BreakerView(msgspec.Struct, frozen=True):
@@ -93,8 +94,8 @@ class BreakersController(Controller):
     )
     async def force(
         self,
-        provider: str,
-        act: BreakerAct,
+        provider: FromPath[str],
+        act: FromPath[BreakerAct],
         breaker_store: Breakers,
         provider_channels: ProviderChannels,
         clock: Time,
@@ -116,7 +117,7 @@ class LedgerController(Controller):
         guards=[needs("read")], summary="The ledger", operation_id="getLedger", responses=problems("validation_failed")
     )
     async def show(
-        self, request: Request[Any, Any, Any], insights: Reads, clock: Time, recount: bool = False
+        self, request: StrictRequest, insights: Reads, clock: Time, recount: FromQuery[bool] = False
     ) -> LedgerAnswer:
         """Accepted and planned against every state: of the tenant, or of all for an `admin`."""
         caller = caller_of(request)

@@ -1,10 +1,10 @@
 """The routes that say what became of notifications, and cancel them."""
 
-from typing import Annotated, Any, assert_never
+from typing import Annotated, assert_never
 
 import msgspec
-from litestar import Controller, Request, get, post
-from litestar.params import Parameter
+from litestar import Controller, get, post
+from litestar.params import FromQuery, PathParameter, QueryParameter
 
 from bellhouse.domain.ids import NotificationId, TenantNo, from_text
 from bellhouse.domain.words import NotificationState
@@ -13,14 +13,14 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import IngestStore, Insights, ListQuery
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
-from bellhouse.web.rest import GIVEN, caller_of, needs, problems
+from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
 from bellhouse.web.times import Moment, milliseconds
 from bellhouse.web.words import Name, UserId
 
-Reads = Annotated[Insights, GIVEN]
-Writes = Annotated[IngestStore, GIVEN]
-Time = Annotated[Clock, GIVEN]
-Id = Annotated[str, Parameter(description="The notification's id.")]
+Reads = Given[Insights]
+Writes = Given[IngestStore]
+Time = Given[Clock]
+Id = Annotated[str, PathParameter(description="The notification's id.")]
 
 
 class NotificationsAnswer(msgspec.Struct, frozen=True):
@@ -52,14 +52,14 @@ class NotificationsController(Controller):
     )
     async def all(
         self,
-        request: Request[Any, Any, Any],
+        request: StrictRequest,
         insights: Reads,
-        user_id: UserId | None = None,
-        notification_type: Annotated[Name | None, Parameter(query="type")] = None,
-        notification_state: Annotated[NotificationState | None, Parameter(query="state")] = None,
-        since: Annotated[Moment | None, Parameter(description="Received at this moment or later.")] = None,
-        limit: Annotated[int, Parameter(ge=1, le=200, description="Items of a page.")] = 50,
-        cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+        user_id: FromQuery[UserId | None] = None,
+        notification_type: Annotated[Name | None, QueryParameter(name="type")] = None,
+        notification_state: Annotated[NotificationState | None, QueryParameter(name="state")] = None,
+        since: Annotated[Moment | None, QueryParameter(description="Received at this moment or later.")] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")] = 50,
+        cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
     ) -> NotificationsAnswer:
         """The tenant's notifications, the newest first."""
         query = ListQuery(
@@ -83,7 +83,7 @@ class NotificationsController(Controller):
         operation_id="getNotification",
         responses=problems("notification_not_found"),
     )
-    async def get_one(self, notification_id: Id, request: Request[Any, Any, Any], insights: Reads) -> NotificationView:
+    async def get_one(self, notification_id: Id, request: StrictRequest, insights: Reads) -> NotificationView:
         """State, decision with reasons, deliveries, attempts and callbacks, each with its time."""
         return await _view(insights, caller_of(request).tenant, notification_id)
 
@@ -94,7 +94,7 @@ class NotificationsController(Controller):
         operation_id="whyNotification",
         responses=problems("notification_not_found"),
     )
-    async def why(self, notification_id: Id, request: Request[Any, Any, Any], insights: Reads) -> WhyAnswer:
+    async def why(self, notification_id: Id, request: StrictRequest, insights: Reads) -> WhyAnswer:
         """The story in sentences."""
         return why_of(await _view(insights, caller_of(request).tenant, notification_id))
 
@@ -109,7 +109,7 @@ class NotificationsController(Controller):
     async def cancel(
         self,
         notification_id: Id,
-        request: Request[Any, Any, Any],
+        request: StrictRequest,
         ingest_store: Writes,
         insights: Reads,
         clock: Time,

@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, Request, delete, get, post, put
-from litestar.params import Parameter
+from litestar import Controller, delete, get, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from bellhouse.domain.ids import DeliveryId, from_text
 from bellhouse.domain.recipient import Preferences
@@ -34,12 +34,12 @@ from bellhouse.recipients.wire import (
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, Problem, invalid
-from bellhouse.web.rest import GIVEN, OF_BODY, caller_of, needs, problems
-from bellhouse.web.words import UserId
+from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
+from bellhouse.web.words import UserIdInPath
 
-Recipients = Annotated[RecipientStore, GIVEN]
-Time = Annotated[Clock, GIVEN]
-Limit = Annotated[int, Parameter(ge=1, le=200, description="Items of a page.")]
+Recipients = Given[RecipientStore]
+Time = Given[Clock]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")]
 
 
 class RecipientsController(Controller):
@@ -57,7 +57,11 @@ class RecipientsController(Controller):
         responses=problems(*OF_BODY),
     )
     async def put_many(
-        self, data: RecipientsRequest, request: Request[Any, Any, Any], recipient_store: Recipients, clock: Time
+        self,
+        data: JSONBody[RecipientsRequest],
+        request: StrictRequest,
+        recipient_store: Recipients,
+        clock: Time,
     ) -> RecipientsAnswer:
         """Create or replace many recipients in one go; all of them, or none where one is faulty."""
         caller, now = caller_of(request), clock.now()
@@ -86,9 +90,9 @@ class RecipientsController(Controller):
     )
     async def put_one(
         self,
-        user_id: UserId,
-        data: RecipientRequest,
-        request: Request[Any, Any, Any],
+        user_id: UserIdInPath,
+        data: JSONBody[RecipientRequest],
+        request: StrictRequest,
         recipient_store: Recipients,
         clock: Time,
     ) -> RecipientAnswer:
@@ -110,7 +114,7 @@ class RecipientsController(Controller):
         responses=problems("recipient_not_found", "validation_failed"),
     )
     async def get_one(
-        self, user_id: UserId, request: Request[Any, Any, Any], recipient_store: Recipients
+        self, user_id: UserIdInPath, request: StrictRequest, recipient_store: Recipients
     ) -> RecipientAnswer:
         """Zone, locale, contact points and preferences."""
         return recipient_answer(await _profile(recipient_store, caller_of(request), user_id))
@@ -122,7 +126,7 @@ class RecipientsController(Controller):
         operation_id="deleteRecipient",
         responses=problems("recipient_not_found", "validation_failed"),
     )
-    async def delete_one(self, user_id: UserId, request: Request[Any, Any, Any], recipient_store: Recipients) -> None:
+    async def delete_one(self, user_id: UserIdInPath, request: StrictRequest, recipient_store: Recipients) -> None:
         """Remove a recipient with her contact points, preferences and inbox; what waits for her is suppressed."""
         if not await recipient_store.delete_recipient(caller_of(request).tenant, user_id):
             raise no_recipient(user_id)
@@ -135,7 +139,7 @@ class RecipientsController(Controller):
         responses=problems("recipient_not_found", "validation_failed"),
     )
     async def get_preferences(
-        self, user_id: UserId, request: Request[Any, Any, Any], recipient_store: Recipients
+        self, user_id: UserIdInPath, request: StrictRequest, recipient_store: Recipients
     ) -> PreferencesBody:
         """Every choice that she has made."""
         return preferences_answer((await _profile(recipient_store, caller_of(request), user_id)).preferences)
@@ -149,9 +153,9 @@ class RecipientsController(Controller):
     )
     async def put_preferences(
         self,
-        user_id: UserId,
-        data: PreferencesBody,
-        request: Request[Any, Any, Any],
+        user_id: UserIdInPath,
+        data: JSONBody[PreferencesBody],
+        request: StrictRequest,
         recipient_store: Recipients,
         clock: Time,
     ) -> PreferencesBody:
@@ -171,13 +175,13 @@ class RecipientsController(Controller):
     )
     async def get_inbox(
         self,
-        user_id: UserId,
-        request: Request[Any, Any, Any],
+        user_id: UserIdInPath,
+        request: StrictRequest,
         recipient_store: Recipients,
         clock: Time,
         limit: Limit = 50,
-        unread: bool = False,
-        cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+        unread: FromQuery[bool] = False,
+        cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
     ) -> InboxAnswer:
         """Her in-app messages, the newest first, and how many are unread."""
         before = DeliveryId(read_cursor(cursor)) if cursor is not None else None
@@ -198,9 +202,9 @@ class RecipientsController(Controller):
     )
     async def mark(
         self,
-        user_id: UserId,
-        data: MarkRequest,
-        request: Request[Any, Any, Any],
+        user_id: UserIdInPath,
+        data: JSONBody[MarkRequest],
+        request: StrictRequest,
         recipient_store: Recipients,
         clock: Time,
     ) -> MarkAnswer:
@@ -235,9 +239,9 @@ class SuppressionsController(Controller):
     )
     async def put_one(
         self,
-        address: str,
-        data: SuppressionRequest,
-        request: Request[Any, Any, Any],
+        address: FromPath[str],
+        data: JSONBody[SuppressionRequest],
+        request: StrictRequest,
         recipient_store: Recipients,
         clock: Time,
     ) -> SuppressionAnswer:
@@ -254,7 +258,7 @@ class SuppressionsController(Controller):
         responses=problems("suppression_not_found", "validation_failed"),
     )
     async def get_one(
-        self, address: str, request: Request[Any, Any, Any], recipient_store: Recipients
+        self, address: FromPath[str], request: StrictRequest, recipient_store: Recipients
     ) -> SuppressionAnswer:
         """Why and since when it is suppressed."""
         found = await recipient_store.get_suppression(caller_of(request).tenant, _address(address))
@@ -269,7 +273,7 @@ class SuppressionsController(Controller):
         operation_id="deleteSuppression",
         responses=problems("suppression_not_found", "validation_failed"),
     )
-    async def delete_one(self, address: str, request: Request[Any, Any, Any], recipient_store: Recipients) -> None:
+    async def delete_one(self, address: FromPath[str], request: StrictRequest, recipient_store: Recipients) -> None:
         """The address may be written to again."""
         if not await recipient_store.delete_suppression(caller_of(request).tenant, _address(address)):
             raise Problem("suppression_not_found")

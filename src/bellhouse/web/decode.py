@@ -21,20 +21,27 @@ _PATTERN: Final = re.compile(r"Expected `str` matching regex .*")
 _AT: Final = re.compile(r" - at `(?:key )?.*$")
 
 
-def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    """Decode a body; raises the Problem that names what is wrong with it."""
+def decode(decoder: "msgspec.json.Decoder[T]", body: bytes, shown: Any = None) -> T:
+    """Decode a body; raises the Problem that names what is wrong with it.
+
+    `shown` is the type that its faults are sought against, where the decoder's own has fields left unopened.
+    """
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise problem_of(error, body, decoder.type) from error
+        raise problem_of(error, body, shown or decoder.type) from error
 
 
 def problem_of(error: Exception, body: bytes, wanted: Any) -> Problem:
     """The Problem behind a failed decoding of `body` as `wanted`."""
-    errors = tuple(faults(body, wanted)) if isinstance(error, msgspec.ValidationError) else ()
-    if errors:
-        return invalid(*errors)
-    return unreadable(error, body)
+    if not isinstance(error, msgspec.ValidationError):
+        return unreadable(error, body)
+    try:
+        # What the first pass skipped over may be no JSON at all.
+        errors = tuple(faults(body, wanted)) or (FieldError("", "wrong_type", _sentence(str(error))),)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as found:
+        return unreadable(found, body)
+    return invalid(*errors)
 
 
 def unreadable(error: Exception, body: bytes) -> Problem:
@@ -53,7 +60,7 @@ def faults(body: bytes, wanted: Any) -> Iterator[FieldError]:
     try:
         value = msgspec.json.decode(body)
     except msgspec.ValidationError as error:
-        yield FieldError("", "too_large", _sentence(error))
+        yield FieldError("", "too_large", _sentence(str(error)))
         return
     for count, fault in enumerate(_faults(value, wanted, "")):
         if count == MAX_FAULTS:
@@ -123,18 +130,33 @@ def _plain(wanted: Any, value: Any) -> Any:
 
 def _leaf(error: msgspec.ValidationError, wanted: Any, path: str) -> FieldError:
     """One fault in our words: its code, and a message that says what the field takes."""
-    text = str(error)
+    code = _code_of(str(error))
+    if code == "not_allowed":
+        return FieldError(path, code, f"it takes {_choices(wanted)}")
+    if _PATTERN.match(str(error)):
+        return FieldError(path, code, _described(wanted) or _sentence(str(error)))
+    return FieldError(path, code, _sentence(str(error)))
+
+
+def parameter_fault(name: str, text: str) -> FieldError:
+    """The fault of a parameter, from the text that the library gives; whatever is sent there is text."""
+    code = _code_of(text)
+    return FieldError(name, "invalid_format" if code == "wrong_type" else code, _sentence(text))
+
+
+def _code_of(text: str) -> FieldCode:
+    """The code behind a library's message."""
     if _ENUM.match(text):
-        return FieldError(path, "not_allowed", f"it takes {_choices(wanted)}")
-    if _PATTERN.match(text):
-        return FieldError(path, "invalid_format", _described(wanted) or _sentence(error))
-    if "RFC3339" in text or "timezone component" in text:
-        return FieldError(path, "invalid_format", "it takes RFC 3339 with a zone, such as 2026-11-23T05:00:00Z")
+        return "not_allowed"
+    if _PATTERN.match(text) or _is_moment(text):
+        return "invalid_format"
     if bound := _BOUND.match(text):
-        return FieldError(path, _bound_code(bound[1], bound[2], "length" in text), _sentence(error))
-    if "out of range" in text:
-        return FieldError(path, "too_large", _sentence(error))
-    return FieldError(path, "wrong_type", _sentence(error))
+        return _bound_code(bound[1], bound[2], "length" in text)
+    return "too_large" if "out of range" in text else "wrong_type"
+
+
+def _is_moment(text: str) -> bool:
+    return "RFC3339" in text or "timezone component" in text
 
 
 def _bound_code(kind: str, operator: str, is_length: bool) -> FieldCode:
@@ -146,9 +168,11 @@ def _bound_code(kind: str, operator: str, is_length: bool) -> FieldCode:
     return "too_many" if upper else "too_few"
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(text: str) -> str:
     """A library's message without the path, which the field has already."""
-    text = _AT.sub("", str(error))
+    if _is_moment(text):
+        return "it takes RFC 3339 with a zone, such as 2026-11-23T05:00:00Z"
+    text = _AT.sub("", text)
     return text[:1].lower() + text[1:]
 
 

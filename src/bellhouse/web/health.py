@@ -1,14 +1,13 @@
 """Whether the process is alive and ready, and its metrics: what machines ask, without a key."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated
 
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from bellhouse.web.problems import Problem
-from bellhouse.web.rest import GIVEN, problems
+from bellhouse.web.rest import Given, problems
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -55,7 +54,7 @@ class HealthController(Controller):
         operation_id="readyz",
         responses=problems("not_ready", always=("internal_error",)),
     )
-    async def ready(self, readiness: Annotated[Readiness, GIVEN]) -> Ready:
+    async def ready(self, readiness: Given[Readiness]) -> Ready:
         """Every check with its result; 503 where one fails."""
         checks = list(await readiness())
         failed = [check for check in checks if not check.ok]
@@ -73,6 +72,6 @@ class HealthController(Controller):
             **problems(always=("internal_error",)),
         },
     )
-    async def metrics(self, metrics_text: Annotated[MetricsText, GIVEN]) -> Response[bytes]:
+    async def metrics(self, metrics_text: Given[MetricsText]) -> Response[bytes]:
         """All processes' metrics in the Prometheus text format."""
         return Response(await metrics_text(), headers={"content-type": METRICS_TYPE})

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.params import FromPath
 
 from bellhouse.web.problems import Problem
 
@@ -33,7 +34,7 @@ class ReferencePage(OpenAPIRenderPlugin):
 
 
 @get("/docs/files/{name:str}", include_in_schema=False)
-async def asset(name: str) -> Response[bytes]:
+async def asset(name: FromPath[str]) -> Response[bytes]:
     """One of the page's files."""
     if name not in _TYPES:
         raise Problem("not_found")

@@ -2,28 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Dependency, ParameterKwarg
+from litestar.params import ParameterKwarg, SkipValidation
 from litestar.types import ExceptionHandlersMap, Guard
 
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.security.keys import Scope
 from bellhouse.web.auth import CALLER, Caller
 from bellhouse.web.body import BODY
-from bellhouse.web.codes import PROBLEMS, FieldCode, ProblemCode
-from bellhouse.web.decode import decode
+from bellhouse.web.codes import PROBLEMS, ProblemCode
+from bellhouse.web.decode import decode, parameter_fault
 from bellhouse.web.problems import MEDIA_TYPE, FieldError, Problem, ProblemDetails, invalid, store_problem
 
-GIVEN: Final = Dependency(skip_validation=True)
-"""Marks a handler's parameter that the application gives, such as a store."""
+T = TypeVar("T")
+Given: TypeAlias = NamedDependency[SkipValidation[T]]
+"""Marks a handler's parameter that the application gives by its name, such as a store."""
 
 _OF_STATUS: Final[dict[int, ProblemCode]] = {
     400: "bad_request",
@@ -115,7 +117,7 @@ def _shown_names(request: Request[Any, Any, Any]) -> dict[str, str]:
     for name, field in request.route_handler.parsed_fn_signature.parameters.items():
         definition = field.kwarg_definition
         if isinstance(definition, ParameterKwarg):
-            shown[name] = definition.query or definition.header or name
+            shown[name] = definition.name or name
     return shown
 
 
@@ -124,10 +126,9 @@ def _parameter_fault(item: dict[str, Any], shown: dict[str, str]) -> FieldError:
     name = shown.get(name, name)
     if name == "data":
         return FieldError("", "required", "the body must be there")
-    code: FieldCode = "required" if "missing" in message.lower() else "invalid_format"
-    if "Invalid enum value" in message:
-        code = "not_allowed"
-    return FieldError(name, code, message[:1].lower() + message[1:])
+    if "missing" in message.lower():
+        return FieldError(name, "required", "this parameter must be there")
+    return parameter_fault(name, message)
 
 
 ALWAYS: Final[tuple[ProblemCode, ...]] = ("unauthorized", "forbidden", "store_unavailable", "internal_error")

@@ -3,16 +3,22 @@
 from typing import Annotated, Final
 
 import msgspec
+from litestar.params import PathParameter
 
 KEY_LENGTH: Final = 255
+
+_USER_ID: Final = r"^[^\x00-\x1f\x7f/]+$"
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_ABOUT_USER_ID: Final = "The caller's own name of a recipient: 1 to 256 characters, no slash and no control characters."
+_ABOUT_NAME: Final = "1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit."
 
 UserId = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
         max_length=256,
-        pattern=r"^[^\x00-\x1f\x7f/]+$",
-        description="The caller's own name of a recipient: 1 to 256 characters, no slash and no control characters.",
+        pattern=_USER_ID,
+        description=_ABOUT_USER_ID,
         examples=["user-4711"],
     ),
 ]
@@ -21,8 +27,8 @@ Name = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit.",
+        pattern=_NAME,
+        description=_ABOUT_NAME,
         examples=["order_shipped"],
     ),
 ]
@@ -36,3 +42,7 @@ Key = Annotated[
         examples=["order-1234-shipped"],
     ),
 ]
+
+UserIdInPath = Annotated[str, PathParameter(min_length=1, max_length=256, pattern=_USER_ID, description=_ABOUT_USER_ID)]
+NameInPath = Annotated[str, PathParameter(min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)]
+"""The framework reads the form of a parameter from its own marker alone."""

@@ -1,0 +1,1 @@
+"""Ingest: validation, the shared commit, limits."""
