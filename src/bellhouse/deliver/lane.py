@@ -29,7 +29,7 @@ from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, Polled, deliveries_topic, delivery_group
 from bellhouse.ports.provider import Message
-from bellhouse.ports.store import Claim, DeliverStore, StoreUnavailable
+from bellhouse.ports.store import Claim, DeliverStore, Standing, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
 _IDLE_S: Final = 1.0
@@ -184,12 +184,15 @@ class Lane:
         return claims, interrupted
 
     def _answer_for_interrupted(
-        self, claims: Sequence[Claim], standings: Sequence[object], ticket: Ticket, now: int
+        self, claims: Sequence[Claim], standings: Sequence[Standing], ticket: Ticket, now: int
     ) -> None:
-        """What a killed process was sending has an unknown outcome, unless it was settled before the kill."""
+        """What a killed process was sending has an unknown outcome, unless it was settled before the kill.
+
+        News may have come meanwhile: it counts once the outcome is written, like any that overtakes its attempt.
+        """
         for claim, standing in zip(claims, standings, strict=True):
             number = self._interrupted.pop(claim.delivery.id)
-            if getattr(standing, "stale", False):
+            if standing.settled:
                 self._settler.dropped(ticket, 1)
             else:
                 self._parts.telemetry.repeated("deliver")

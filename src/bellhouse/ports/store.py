@@ -146,6 +146,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """Whether this record has already been worked on, or the delivery has ended: drop it."""
     superseded: bool
     """Whether a newer notification with the same collapse key has been accepted."""
+    settled: bool = False
+    """Whether what this record asks for has its outcome: of a delivery that ended by news alone it has none yet."""
 
 
 class Standings(msgspec.Struct, frozen=True):

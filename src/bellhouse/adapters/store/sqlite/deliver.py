@@ -140,7 +140,10 @@ def _standing(claim: Claim, rows: list[Row] | None, newest: dict[tuple[int, str]
     if rows is None:
         return Standing(stale=False, superseded=True) if superseded else _FRESH
     standing = fold(rows)
-    return Standing(standing.steps > claim.delivery.step or standing.state in TERMINAL, superseded)
+    settled = standing.steps > claim.delivery.step
+    # News has answered what was unknown: the record that waited for it has nothing left to do.
+    answered = standing.step_state == "unknown" != standing.state
+    return Standing(settled or answered or standing.state in TERMINAL, superseded, settled)
 
 
 def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:
