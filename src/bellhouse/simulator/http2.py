@@ -2,57 +2,61 @@
 
 import asyncio
 from collections.abc import Iterator
-from struct import Struct
 from typing import cast
 
 from hpack import HPACKError
 
 from bellhouse.simulator.clock import monotonic
 from bellhouse.simulator.http1 import BODY_LIMIT, HEAD_LIMIT, IDLE_PATIENCE_S, REQUEST_PATIENCE_S, Resolve
+from bellhouse.simulator.http2_frames import (
+    ACK,
+    CALM,
+    COMPRESSION_ERROR,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FLOW_ERROR,
+    FRAME,
+    FRAME_LIMIT,
+    GOAWAY,
+    HEADERS,
+    INTERNAL_ERROR,
+    LONG,
+    NO_ERROR,
+    PING,
+    PREFACE,
+    PROTOCOL_ERROR,
+    PUSH,
+    REFUSED,
+    RST,
+    SETTING,
+    SETTINGS,
+    SIZE_ERROR,
+    TOP_WINDOW,
+    WINDOW,
+    WITH_PRIORITY,
+    ConnectionFault,
+    frame,
+    unpadded,
+)
 from bellhouse.simulator.http2_head import BlockReader, HeadError
 from bellhouse.simulator.roster import Roster
 from bellhouse.simulator.wheel import run_safely
 from bellhouse.simulator.wire import Reply, ReplyHead, RequestHead, json_reply
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME = Struct(">BHBBL")  # length (1 + 2 bytes), type, flags, stream
-_LONG = Struct(">L")
-_SETTING = Struct(">HL")
-
-_DATA, _HEADERS, _PRIORITY, _RST, _SETTINGS, _PUSH, _PING, _GOAWAY, _WINDOW, _CONTINUATION = range(10)
-_END_STREAM, _ACK, _END_HEADERS, _PADDED, _WITH_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
-_NO_ERROR, _PROTOCOL_ERROR, _INTERNAL_ERROR, _FLOW_ERROR = 0x0, 0x1, 0x2, 0x3
-_STREAM_CLOSED, _SIZE_ERROR, _REFUSED, _COMPRESSION_ERROR, _CALM = 0x5, 0x6, 0x7, 0x9, 0xB
-
-_FRAME_LIMIT = 16_384
 _STREAM_LIMIT = 1000
 _CONNECTION_WINDOW = 64 * 1024 * 1024
-_TOP_WINDOW = 2**31 - 1
 _RESETS_FORGIVEN = 1000
 _LINGER_S = 1.0
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    size = len(payload)
-    return _FRAME.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
-
-
-_GREETING = _frame(
-    _SETTINGS,
+_GREETING = frame(
+    SETTINGS,
     0,
     0,
     # MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE (a whole body fits), MAX_HEADER_LIST_SIZE
-    _SETTING.pack(3, _STREAM_LIMIT) + _SETTING.pack(4, BODY_LIMIT + _FRAME_LIMIT) + _SETTING.pack(6, HEAD_LIMIT),
-) + _frame(_WINDOW, 0, 0, _LONG.pack(_CONNECTION_WINDOW - 65_535))
+    SETTING.pack(3, _STREAM_LIMIT) + SETTING.pack(4, BODY_LIMIT + FRAME_LIMIT) + SETTING.pack(6, HEAD_LIMIT),
+) + frame(WINDOW, 0, 0, LONG.pack(_CONNECTION_WINDOW - 65_535))
 _TOO_LARGE = json_reply(413, {"error": "request body too large"})
-
-
-class ConnectionFault(Exception):
-    """The peer broke the protocol; `code` goes into the GOAWAY."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Manners:
@@ -86,11 +90,11 @@ class _Stream:
 
     def drop(self) -> None:
         """Break this stream off."""
-        self._connection.reset(self, _INTERNAL_ERROR)
+        self._connection.reset(self, INTERNAL_ERROR)
 
     def refuse(self) -> None:
         """State that nothing was processed (RFC 9113, 8.7)."""
-        self._connection.reset(self, _REFUSED)
+        self._connection.reset(self, REFUSED)
 
 
 class Http2(asyncio.Protocol):
@@ -167,7 +171,7 @@ class Http2(asyncio.Protocol):
         except ConnectionFault as fault:
             self._go_away(fault.code)
         except HPACKError:
-            self._go_away(_COMPRESSION_ERROR)
+            self._go_away(COMPRESSION_ERROR)
         finally:
             self._in_turn = False
             self._flush()
@@ -189,9 +193,9 @@ class Http2(asyncio.Protocol):
         self._out.extend(frames)
 
     def _go_away(self, code: int) -> None:
-        self._put(_frame(_GOAWAY, 0, 0, _LONG.pack(self._last) + _LONG.pack(code)))
+        self._put(frame(GOAWAY, 0, 0, LONG.pack(self._last) + LONG.pack(code)))
         self._leaving = True
-        if code != _NO_ERROR:
+        if code != NO_ERROR:
             self._broken = True
             self._streams.clear()
             self._receiving.clear()
@@ -205,59 +209,59 @@ class Http2(asyncio.Protocol):
             if end < len(PREFACE):
                 return data
             if not data.startswith(PREFACE):
-                raise ConnectionFault(_PROTOCOL_ERROR, "no preface")
+                raise ConnectionFault(PROTOCOL_ERROR, "no preface")
             self._greeted = True
             at = len(PREFACE)
         while end - at >= 9:
-            high, low, kind, flags, number = _FRAME.unpack_from(data, at)
+            high, low, kind, flags, number = FRAME.unpack_from(data, at)
             size = high << 16 | low
-            if size > _FRAME_LIMIT:
-                raise ConnectionFault(_SIZE_ERROR, "frame too large")
+            if size > FRAME_LIMIT:
+                raise ConnectionFault(SIZE_ERROR, "frame too large")
             if end - at < 9 + size:
                 break
-            self._handle(kind, flags, number & _TOP_WINDOW, data[at + 9 : at + 9 + size])
+            self._handle(kind, flags, number & TOP_WINDOW, data[at + 9 : at + 9 + size])
             at += 9 + size
         return data[at:]
 
     def _handle(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if self._open_block is not None and kind != _CONTINUATION:
-            raise ConnectionFault(_PROTOCOL_ERROR, "header block interrupted")
-        if kind == _DATA:
+        if self._open_block is not None and kind != CONTINUATION:
+            raise ConnectionFault(PROTOCOL_ERROR, "header block interrupted")
+        if kind == DATA:
             self._on_data(flags, number, payload)
-        elif kind == _HEADERS:
+        elif kind == HEADERS:
             self._on_headers(flags, number, payload)
-        elif kind == _WINDOW:
+        elif kind == WINDOW:
             self._on_window(number, payload)
-        elif kind == _CONTINUATION:
+        elif kind == CONTINUATION:
             self._on_continuation(flags, number, payload)
-        elif kind == _SETTINGS:
+        elif kind == SETTINGS:
             self._on_settings(flags, payload)
-        elif kind == _PING:
+        elif kind == PING:
             self._on_ping(flags, payload)
-        elif kind == _RST:
+        elif kind == RST:
             self._on_reset(number)
-        elif kind == _PUSH:
-            raise ConnectionFault(_PROTOCOL_ERROR, "clients do not push")
+        elif kind == PUSH:
+            raise ConnectionFault(PROTOCOL_ERROR, "clients do not push")
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
         if not number & 1:
-            raise ConnectionFault(_PROTOCOL_ERROR, "even stream number")
-        payload = _unpadded(flags, payload)
-        if flags & _WITH_PRIORITY:
+            raise ConnectionFault(PROTOCOL_ERROR, "even stream number")
+        payload = unpadded(flags, payload)
+        if flags & WITH_PRIORITY:
             payload = payload[5:]
-        if flags & _END_HEADERS:
+        if flags & END_HEADERS:
             self._on_block(flags, number, payload)
         else:
             self._open_block = (flags, number, bytearray(payload))
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         if self._open_block is None or self._open_block[1] != number:
-            raise ConnectionFault(_PROTOCOL_ERROR, "continuation of nothing")
+            raise ConnectionFault(PROTOCOL_ERROR, "continuation of nothing")
         first_flags, _, block = self._open_block
         block += payload
         if len(block) > HEAD_LIMIT:
-            raise ConnectionFault(_CALM, "header block too large")
-        if flags & _END_HEADERS:
+            raise ConnectionFault(CALM, "header block too large")
+        if flags & END_HEADERS:
             self._open_block = None
             self._on_block(first_flags, number, bytes(block))
 
@@ -269,37 +273,37 @@ class Http2(asyncio.Protocol):
             head = self._blocks.read(block)
         except HeadError:
             self._last = number
-            self._put(_frame(_RST, 0, number, _LONG.pack(_PROTOCOL_ERROR)))
+            self._put(frame(RST, 0, number, LONG.pack(PROTOCOL_ERROR)))
             return
         if self._leaving:
             return  # beyond the last stream our GOAWAY names: known not to be processed
         self._last = number
         if len(self._streams) >= _STREAM_LIMIT:
-            self._put(_frame(_RST, 0, number, _LONG.pack(_REFUSED)))
+            self._put(frame(RST, 0, number, LONG.pack(REFUSED)))
             return
         stream = self._streams[number] = _Stream(self, number, head)
-        if flags & _END_STREAM:
+        if flags & END_STREAM:
             self._dispatch(stream, b"")
         else:
             self._receiving.add(number)
 
     def _on_trailers(self, flags: int, number: int, block: bytes) -> None:
         self._blocks.skip(block)
-        if number in self._receiving and flags & _END_STREAM:
+        if number in self._receiving and flags & END_STREAM:
             self._finish(self._streams[number])
 
     def _on_data(self, flags: int, number: int, payload: bytes) -> None:
         if not number or (number > self._last and not self._leaving):
-            raise ConnectionFault(_PROTOCOL_ERROR, "data on an idle stream")
+            raise ConnectionFault(PROTOCOL_ERROR, "data on an idle stream")
         self._consumed += len(payload)
         if self._consumed > _CONNECTION_WINDOW // 2:
-            self._put(_frame(_WINDOW, 0, 0, _LONG.pack(self._consumed)))
+            self._put(frame(WINDOW, 0, 0, LONG.pack(self._consumed)))
             self._consumed = 0
         if number not in self._receiving:
             return  # a stream that was reset or answered already
         stream = self._streams[number]
-        payload = _unpadded(flags, payload)
-        if flags & _END_STREAM and not stream.parts:
+        payload = unpadded(flags, payload)
+        if flags & END_STREAM and not stream.parts:
             self._receiving.discard(number)
             self._dispatch(stream, payload)
             return
@@ -308,7 +312,7 @@ class Http2(asyncio.Protocol):
         if stream.size > BODY_LIMIT:
             self._receiving.discard(number)
             self.answer(stream, _TOO_LARGE)
-        elif flags & _END_STREAM:
+        elif flags & END_STREAM:
             self._finish(stream)
 
     def _finish(self, stream: _Stream) -> None:
@@ -320,44 +324,44 @@ class Http2(asyncio.Protocol):
         self._calls += 1
         limit = self._manners.calls_per_connection
         if limit and self._calls >= limit and not self._leaving:
-            self._go_away(_NO_ERROR)
+            self._go_away(NO_ERROR)
         run_safely(stream.head.handler, stream.head, body, stream)
 
     def _on_settings(self, flags: int, payload: bytes) -> None:
-        if flags & _ACK:
+        if flags & ACK:
             return
         if len(payload) % 6:
-            raise ConnectionFault(_SIZE_ERROR, "settings")
-        for name, value in _SETTING.iter_unpack(payload):
+            raise ConnectionFault(SIZE_ERROR, "settings")
+        for name, value in SETTING.iter_unpack(payload):
             if name == 4:
-                if value > _TOP_WINDOW:
-                    raise ConnectionFault(_FLOW_ERROR, "initial window")
+                if value > TOP_WINDOW:
+                    raise ConnectionFault(FLOW_ERROR, "initial window")
                 self._initial_window = value
-        self._put(_frame(_SETTINGS, _ACK, 0))
+        self._put(frame(SETTINGS, ACK, 0))
         self._push_blocked()
 
     def _on_ping(self, flags: int, payload: bytes) -> None:
         if len(payload) != 8:
-            raise ConnectionFault(_SIZE_ERROR, "ping")
-        if not flags & _ACK:
-            self._put(_frame(_PING, _ACK, 0, payload))
+            raise ConnectionFault(SIZE_ERROR, "ping")
+        if not flags & ACK:
+            self._put(frame(PING, ACK, 0, payload))
 
     def _on_reset(self, number: int) -> None:
         self._resets += 1
         if self._resets > _RESETS_FORGIVEN + self._calls // 2:
-            raise ConnectionFault(_CALM, "too many resets")
+            raise ConnectionFault(CALM, "too many resets")
         self._forget(number)
 
     def _on_window(self, number: int, payload: bytes) -> None:
         if len(payload) != 4:
-            raise ConnectionFault(_SIZE_ERROR, "window update")
-        more = _LONG.unpack(payload)[0] & _TOP_WINDOW
+            raise ConnectionFault(SIZE_ERROR, "window update")
+        more = LONG.unpack(payload)[0] & TOP_WINDOW
         if not number:
             self._window += more
         elif number in self._streams:
             self._streams[number].window += more
-        if self._window > _TOP_WINDOW:
-            raise ConnectionFault(_FLOW_ERROR, "window")
+        if self._window > TOP_WINDOW:
+            raise ConnectionFault(FLOW_ERROR, "window")
         if self._blocked:
             self._push_blocked()
 
@@ -372,14 +376,14 @@ class Http2(asyncio.Protocol):
         digits = b"%d" % len(body)
         block = b"%b%c%b" % (head.h2, len(digits), digits)
         if not body:
-            self._put(_frame(_HEADERS, _END_HEADERS | _END_STREAM, number, block))
+            self._put(frame(HEADERS, END_HEADERS | END_STREAM, number, block))
             self._forget(number)
-        elif len(body) <= min(self._window, self._initial_window, _FRAME_LIMIT):
+        elif len(body) <= min(self._window, self._initial_window, FRAME_LIMIT):
             self._window -= len(body)
-            self._put(_frame(_HEADERS, _END_HEADERS, number, block), _frame(_DATA, _END_STREAM, number, body))
+            self._put(frame(HEADERS, END_HEADERS, number, block), frame(DATA, END_STREAM, number, body))
             self._forget(number)
         else:
-            self._put(_frame(_HEADERS, _END_HEADERS, number, block))
+            self._put(frame(HEADERS, END_HEADERS, number, block))
             stream.window += self._initial_window
             stream.body = body
             self._blocked[number] = stream
@@ -389,18 +393,18 @@ class Http2(asyncio.Protocol):
     def _push_blocked(self) -> None:
         """Send what the windows allow of the answers that wait for them."""
         for stream in list(self._blocked.values()):
-            while stream.body and (room := min(self._window, stream.window, _FRAME_LIMIT)) > 0:
+            while stream.body and (room := min(self._window, stream.window, FRAME_LIMIT)) > 0:
                 piece, stream.body = stream.body[:room], stream.body[room:]
                 self._window -= len(piece)
                 stream.window -= len(piece)
-                self._put(_frame(_DATA, 0 if stream.body else _END_STREAM, stream.number, piece))
+                self._put(frame(DATA, 0 if stream.body else END_STREAM, stream.number, piece))
             if not stream.body:
                 self._forget(stream.number)
 
     def reset(self, stream: _Stream, code: int) -> None:
         """Break a stream off with an error code."""
         if self._streams.get(stream.number) is stream:
-            self._put(_frame(_RST, 0, stream.number, _LONG.pack(code)))
+            self._put(frame(RST, 0, stream.number, LONG.pack(code)))
             self._forget(stream.number)
 
     def _forget(self, number: int) -> None:
@@ -410,11 +414,3 @@ class Http2(asyncio.Protocol):
             self._blocked.pop(number, None)
         if self._leaving and not self._streams and not self._in_turn:
             self._loop.call_soon(self._flush)
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    if not flags & _PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise ConnectionFault(_PROTOCOL_ERROR, "padding")
-    return payload[1 : len(payload) - payload[0]]
