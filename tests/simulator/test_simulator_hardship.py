@@ -48,7 +48,6 @@ def test_what_is_no_request_is_refused_in_words(outside: Outside, data, status):
 
 
 def test_a_chunked_body_is_read(outside: Outside):
-    body = b'4\r\n{"ou\r\n' + b'f;x=y\r\ntage": "503"}   \r\n'[:0]
     text = b'{"outage": "503"}'
     body = b"".join(b"%x\r\n%b\r\n" % (1, text[at : at + 1]) for at in range(len(text))) + b"0\r\n\r\n"
     head = b"PUT /dials/fcm HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -124,10 +123,18 @@ def test_the_same_directory_gives_the_same_credentials(tmp_path: Path):
     assert kept.stat().st_mode & 0o077 == 0
 
 
-def test_fixed_ports_follow_from_the_first(tmp_path: Path):
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = probe.getsockname()[1]
+def seven_free_ports() -> int:
+    """The first of seven free ports in a row, below those the system hands out by itself."""
+    for base in range(20_000 + os.getpid() % 1000 * 10, 32_000, 10):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(base, base + 7):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return base
+    raise AssertionError("no seven free ports in a row")
+
+
+def test_fixed_ports_follow_from_the_first():
+    base = seven_free_ports()
     with running("--port", str(base)) as outside:
         assert outside.ready["port"] == base
         assert list(outside.ready["provider_ports"].values()) == [base + 1, base + 2, base + 3, base + 4]
@@ -144,7 +151,7 @@ def test_fixed_ports_follow_from_the_first(tmp_path: Path):
     assert "Traceback" not in again.stderr
 
 
-def test_it_stops_when_it_is_told(tmp_path: Path):
+def test_it_stops_when_it_is_told():
     with running() as outside:
         outside.process.terminate()
         assert outside.process.wait(DEADLINE_S) == 0
