@@ -22,6 +22,8 @@ _UNAVAILABLE: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
     (apsw.FullError, "disk_full", "free space on the volume of the data directory; service resumes by itself"),
     (apsw.ReadOnlyError, "read_only", "make the data directory and its files writable for this user"),
     (apsw.CantOpenError, "cannot_open", "check that the data directory exists and is writable"),
+    (apsw.NotADBError, "not_a_database", "the file is something else: choose another data directory"),
+    (apsw.CorruptError, "damaged", "restore the file from a backup; keep this one for a closer look"),
     (apsw.IOError, "io", "check the volume of the data directory; service resumes by itself"),
     (apsw.BusyError, "busy", "try again; if it lasts, another program holds the file open"),
 )
