@@ -7,7 +7,6 @@ import msgspec
 from litestar import Litestar, post
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.params import PathParameter
 
@@ -41,7 +40,7 @@ from bellhouse.web.auth import CALLER, Keyring
 from bellhouse.web.body import Disconnected, buffered
 from bellhouse.web.health import HealthController, MetricsText, Readiness
 from bellhouse.web.limits import Limits
-from bellhouse.web.pages import DOCUMENT, ROOT, ReferencePage, asset
+from bellhouse.web.pages import DOCUMENT, ROOT, Document, ReferencePage, asset
 from bellhouse.web.problems import Problem, store_problem
 from bellhouse.web.reply import ASGIApp, Message, Receive, Reply, Scope, Send, problem_reply
 from bellhouse.web.rest import StrictRequest, exception_handlers, problems
@@ -177,7 +176,7 @@ def _openapi() -> OpenAPIConfig:
         description=DESCRIPTION,
         use_handler_docstrings=True,
         path=ROOT,
-        render_plugins=[ReferencePage(), JsonRenderPlugin(path="/openapi.json")],
+        render_plugins=[ReferencePage(), Document()],
         components=Components(
             security_schemes={
                 "key": SecurityScheme(
@@ -203,7 +202,6 @@ def _openapi() -> OpenAPIConfig:
     summary="A provider's callback",
     operation_id="callback",
     tags=["Callbacks"],
-    security=[],
     responses=problems("unauthorized", "body_too_large", "not_found", always=("store_unavailable", "internal_error")),
 )
 async def callback(provider: Annotated[str, PathParameter(description="The provider, such as `twilio`.")]) -> None:

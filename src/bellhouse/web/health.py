@@ -41,7 +41,6 @@ class HealthController(Controller):
 
     path = "/"
     tags = ("Health",)
-    security: list[dict[str, list[str]]] = []
 
     @get("/healthz", summary="Is it alive?", operation_id="healthz", responses=problems(always=("internal_error",)))
     async def alive(self) -> Alive:

@@ -1,12 +1,15 @@
-"""The reference at `/docs`: Swagger UI from our own files, which asks no other host for anything."""
+"""The OpenAPI document, and the reference at `/docs`: Swagger UI from our own files, which asks no other host."""
 
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from litestar import Request, Response, get
+from litestar.enums import OpenAPIMediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
 
+from bellhouse.web.examples import BODIES
 from bellhouse.web.problems import Problem
 
 ROOT: Final = "/docs"
@@ -31,6 +34,33 @@ class ReferencePage(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
         """The page's HTML; it fetches the document from `/openapi.json`."""
         return (_FOLDER / "index.html").read_bytes()
+
+
+class Document(OpenAPIRenderPlugin):
+    """The OpenAPI document as JSON, with examples, and without what the framework adds but we never answer."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json", media_type=OpenAPIMediaType.OPENAPI_JSON)
+        self._rendered = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        """The document; it stays the same as long as the process runs."""
+        self._rendered = self._rendered or msgspec.json.encode(finished(openapi_schema))
+        return self._rendered
+
+
+def finished(document: dict[str, Any]) -> dict[str, Any]:
+    """The framework's document with an example for each body, only the errors that we answer, and who needs no key."""
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            if not path.startswith("/v1/"):
+                operation["security"] = []
+            responses = operation["responses"]
+            if "application/json" in responses.get("400", {}).get("content", {}):
+                del responses["400"]
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["examples"] = {"example": {"value": BODIES[operation["operationId"]]}}
+    return document
 
 
 @get("/docs/files/{name:str}", include_in_schema=False)
