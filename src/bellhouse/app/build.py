@@ -9,16 +9,11 @@ import msgspec
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.gauges import AlwaysHeld, StoreGauges
-from bellhouse.app.http import Services, build_asgi
 from bellhouse.app.processes import Role
-from bellhouse.app.providers import Making, make_accounts, make_readers, used
-from bellhouse.app.readiness import Backlog, readiness_of
+from bellhouse.app.providers import Clients, Making, make_accounts, used
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
-from bellhouse.app.server import HttpServer
 from bellhouse.app.settings import Settings
-from bellhouse.confirm.api import CallbackDoor
-from bellhouse.confirm.settle import NewsSettler
 from bellhouse.deliver.accounts import Accounts
 from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
 from bellhouse.deliver.prepare import Preparer
@@ -39,7 +34,6 @@ from bellhouse.ports.telemetry import Logbook
 from bellhouse.route.router import Router
 from bellhouse.templates.render import Renderer
 from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
-from bellhouse.web.limits import Limits
 
 CRITICAL_PART = 0.2
 """The share of every configured rate that the process of the critical lane may use."""
@@ -94,7 +88,12 @@ def build(parts: Parts) -> Sequence[Service]:
     if others:
         services += _bulk(parts, store, metrics, renderer, making, f"{owner}-bulk")
     if critical:
-        services += _http(parts, store, metrics, renderer, exchange, making)
+        # The web framework is a third of a process's imports, and a role without the API starts again sooner.
+        from bellhouse.app.face import Ground, face  # noqa: PLC0415
+
+        assert parts.listener is not None
+        ground = Ground(parts.role, store, metrics, exchange, renderer, making, parts.clock, parts.logbook)
+        services += face(ground, parts.listener)
     return services
 
 
@@ -121,7 +120,7 @@ def _lanes(
     """Routers and workers of some priorities, with provider accounts of their own."""
     settings, clock, logbook = parts.settings, parts.clock, parts.logbook
     accounts, providers = make_accounts(making, logbook, owner, part)
-    services: list[Service] = [Resource(p.sheet.name, p.start, p.stop) for p in providers]
+    services: list[Service] = [Clients(providers)]
     for priority in priorities:
         router = Router(
             priority, store.route, store.catalogue, store.log, clock, metrics, logbook, settings.batches.route
@@ -169,47 +168,3 @@ def _bulk(
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
     ]
-
-
-def _http(
-    parts: Parts,
-    store: SqliteStore,
-    metrics: Metrics,
-    renderer: Renderer,
-    exchange: MetricsExchange,
-    making: Making,
-) -> list[Service]:
-    """The API with callbacks, health and metrics."""
-    assert parts.listener is not None
-    settings, clock, logbook = parts.settings, parts.clock, parts.logbook
-    limits = Limits(**settings.limits.model_dump())
-    settler = NewsSettler(store.confirm, clock, metrics)
-    callbacks = CallbackDoor(make_readers(making), settler, making.public_url, clock, metrics, logbook)
-    backlog = Backlog(store.log, clock)
-
-    async def exposition() -> bytes:
-        return exchange.exposition()
-
-    app = build_asgi(
-        Services(
-            ingest=store.ingest,
-            route=store.route,
-            recipients=store.recipients,
-            catalogue=store.catalogue,
-            breakers=store.catalogue,
-            dead_letters=store.dead_letters,
-            insights=store.insights,
-            clock=clock,
-            telemetry=metrics,
-            logbook=logbook,
-            renderer=renderer,
-            pepper=pepper(settings.data),
-            callbacks=callbacks,
-            readiness=readiness_of(store, settings, parts.role),
-            metrics=exposition,
-            backlog=lambda: backlog.waiting,
-            provider_channels={str(name): channels for name, channels in used(settings).items()},
-            limits=limits,
-        )
-    )
-    return [backlog, HttpServer(app, limits, parts.listener, clock, settings.drain_timeout_s)]

@@ -1,8 +1,9 @@
 """Makes the provider accounts that the settings name: clients, callback readers, breakers and rates."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parseaddr
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -14,7 +15,8 @@ from bellhouse.app.sections import CHANNELS_OF, ProviderName
 from bellhouse.app.settings import Settings
 from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker, BreakerSettings
-from bellhouse.deliver.limits import Limiter
+from bellhouse.deliver.cap import CappedLimiter
+from bellhouse.deliver.limits import Bucket, Limiter
 from bellhouse.domain.words import CHANNELS, Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, Provider, Transport
@@ -38,6 +40,9 @@ from bellhouse.providers.vonage.config import VonageConfig
 from bellhouse.providers.vonage.send import VonageProvider
 
 _Config = TypeVar("_Config", bound=msgspec.Struct)
+
+STAYS_HERE: Final = frozenset({"in_app", "log"})
+"""Providers through which nothing leaves this machine: they are not under `SEND_RATE_LIMIT`."""
 
 
 class Making(msgspec.Struct, frozen=True):
@@ -63,6 +68,30 @@ class Making(msgspec.Struct, frozen=True):
         return PyreqwestTransport(TransportConfig(base_url, in_flight=in_flight, ca_pem=self.ca()))
 
 
+class Clients:
+    """The clients of a process's providers: opened beside its work, since one that does not answer must not keep the
+    others from it, and closed after it. Service."""
+
+    name = "providers"
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self._providers = providers
+        self._drained = asyncio.Event()
+
+    async def start(self) -> None:
+        """Nothing to wait for."""
+
+    async def run(self) -> None:
+        await asyncio.gather(*(provider.start() for provider in self._providers))
+        await self._drained.wait()
+
+    def drain(self) -> None:
+        self._drained.set()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(provider.stop() for provider in self._providers))
+
+
 def used(settings: Settings) -> dict[ProviderName, tuple[Channel, ...]]:
     """The providers that are in use, each with the channels that it serves."""
     serving: dict[ProviderName, tuple[Channel, ...]] = {}
@@ -75,10 +104,15 @@ def used(settings: Settings) -> dict[ProviderName, tuple[Channel, ...]]:
 def make_accounts(making: Making, logbook: Logbook, owner: str, part: float) -> tuple[Accounts, Sequence[Provider]]:
     """The accounts of a process with their clients; `part` is its share of every configured rate."""
     accounts: dict[ProviderName, Account] = {}
+    limit, now = making.settings.send_rate_limit, making.clock.monotonic()
+    cap = None if limit is None else Bucket(limit * part, now)
     for name, channels in used(making.settings).items():
         provider = _MAKERS[name](making)
         breakers = {c: Breaker(name, c, breaker_settings(making.settings), owner) for c in channels}
-        limiter = Limiter(_rate(making.settings, name, provider), making.clock.monotonic(), part)
+        rate = getattr(getattr(making.settings.providers, name), "rate_per_s", None) or provider.sheet.rate_per_second
+        limiter = Limiter(rate, now, part)
+        if cap is not None and name not in STAYS_HERE:
+            limiter = CappedLimiter(rate, now, part, cap)
         accounts[name] = Account(provider, breakers, limiter, making.clock)
     order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in CHANNELS}
     made = Accounts(order, making.store.catalogue, making.clock, logbook)
@@ -89,13 +123,6 @@ def breaker_settings(settings: Settings) -> BreakerSettings:
     """The breakers' part of the settings."""
     given = settings.breaker
     return BreakerSettings(failures=given.failures, share=given.share, open_ms=given.open_ms)
-
-
-def _rate(settings: Settings, name: ProviderName, provider: Provider) -> float | None:
-    own = getattr(getattr(settings.providers, name), "rate_per_s", None) or provider.sheet.rate_per_second
-    if name in ("in_app", "log") or settings.send_rate_limit is None:
-        return own
-    return settings.send_rate_limit if own is None else min(own, settings.send_rate_limit)
 
 
 def make_readers(making: Making) -> Mapping[str, CallbackReader]:
@@ -169,6 +196,8 @@ def _smtp_config(making: Making) -> SmtpConfig:
         name,
         dsn_secret=given.dsn_secret.get_secret_value() if given.dsn_secret else "",
         connections=given.connections,
+        command_timeout_s=min(given.timeout_s, 300.0),
+        dot_timeout_s=given.timeout_s,
     )
     return _with(config, price=given.price)
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
 import uvloop
 
 from bellhouse.adapters.clock import SystemClock
@@ -23,7 +24,6 @@ from bellhouse.app.runner import Runner
 from bellhouse.app.settings import Settings
 from bellhouse.observability.logs import configure
 from bellhouse.ports.store import StoreUnavailable
-
 
 GC_THRESHOLDS = (50_000, 20, 100)
 
@@ -62,7 +62,10 @@ async def _play(
     )
     doorbell = LocalDoorbell(topics_of(role), bell)
     doorbell.open()
-    services = build(Parts(role, settings, clock, logbook, doorbell, listener))
+    try:
+        services = build(Parts(role, settings, clock, logbook, doorbell, listener))
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise CannotServe(f"The settings cannot be used: {error}") from error
     runner = Runner(services, settings.drain_timeout_s, logbook)
 
     async def watch() -> None:

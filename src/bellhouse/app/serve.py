@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import msgspec
 
@@ -11,6 +12,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.app.folder import CannotServe, Running, lock_folder
 from bellhouse.app.maintenance import prepare
 from bellhouse.app.processes import Plan, Role, Supervisor
+from bellhouse.app.secrets import KEY_FILE
 from bellhouse.app.settings import Settings
 from bellhouse.app.simulated import revealed, simulated
 from bellhouse.domain.words import CHANNELS
@@ -32,6 +34,8 @@ class Started(msgspec.Struct, frozen=True):
     version: str
     key: str | None
     """The development key, at the first start only."""
+    key_file: str | None
+    """Where it is kept, while it is."""
 
 
 def serve(settings: Settings, announce: Callable[[Started], None], say: Callable[[str], None]) -> int:
@@ -79,4 +83,5 @@ def _started(settings: Settings, running: Running, key: str | None) -> Started:
         providers={channel: settings.providers_of(channel) for channel in CHANNELS},
         version=version("bellhouse"),
         key=key,
+        key_file=str(kept) if (kept := Path(running.data) / KEY_FILE).exists() else None,
     )

@@ -52,7 +52,9 @@ def _banner(started: "Started") -> None:
     rows = [("API", started.url), ("Docs", started.docs), ("Data", started.data)]
     rows.append(("Providers", "; ".join(f"{channel}: {', '.join(of)}" for channel, of in started.providers.items())))
     if started.key is not None:
-        rows.append(("API key", f"{started.key}  (shown once; kept in {started.data}/development.key)"))
+        rows.append(("API key", f"{started.key}  (shown this once)"))
+    if started.key_file is not None:
+        rows.append(("Key file", f"{started.key_file}  (the command line on this machine uses it)"))
     print(f"\n  Bellhouse {started.version} is up.\n")
     for name, value in rows:
         print(f"  {name:<10} {value}")

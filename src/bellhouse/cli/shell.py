@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             print(f"bellhouse: {failure.message}", file=sys.stderr)
             if failure.remedy:
-                print(f"  {failure.remedy}.", file=sys.stderr)
+                print(f"  {failure.remedy.rstrip('.')}.", file=sys.stderr)
         sys.exit(failure.status)
     except KeyboardInterrupt:
         sys.exit(130)

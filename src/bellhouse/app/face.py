@@ -1,0 +1,78 @@
+"""The HTTP face of a role as services: the API, callbacks, health and metrics; it alone needs the web framework."""
+
+import socket
+
+import msgspec
+
+from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.app.http import Services, build_asgi
+from bellhouse.app.processes import Role
+from bellhouse.app.providers import Making, make_readers, used
+from bellhouse.app.readiness import Backlog, readiness_of
+from bellhouse.app.secrets import pepper
+from bellhouse.app.server import HttpServer
+from bellhouse.confirm.api import CallbackDoor
+from bellhouse.confirm.settle import NewsSettler
+from bellhouse.observability.merge import MetricsExchange
+from bellhouse.observability.metrics import Metrics
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.service import Service
+from bellhouse.ports.telemetry import Logbook
+from bellhouse.templates.render import Renderer
+from bellhouse.web.limits import Limits
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What the face stands on: the parts of the process that it shares with the stages."""
+
+    role: Role
+    store: SqliteStore
+    metrics: Metrics
+    exchange: MetricsExchange
+    renderer: Renderer
+    making: Making
+    clock: Clock
+    logbook: Logbook
+
+
+def face(ground: Ground, listener: socket.socket) -> list[Service]:
+    """The services that answer HTTP on a bound socket."""
+    settings, clock = ground.making.settings, ground.clock
+    limits = Limits(**settings.limits.model_dump())
+    backlog = Backlog(ground.store.log, clock)
+    app = build_asgi(_services(ground, backlog, limits))
+    return [backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
+
+
+def _services(ground: Ground, backlog: Backlog, limits: Limits) -> Services:
+    store, settings = ground.store, ground.making.settings
+
+    async def exposition() -> bytes:
+        return ground.exchange.exposition()
+
+    return Services(
+        ingest=store.ingest,
+        route=store.route,
+        recipients=store.recipients,
+        catalogue=store.catalogue,
+        breakers=store.catalogue,
+        dead_letters=store.dead_letters,
+        insights=store.insights,
+        clock=ground.clock,
+        telemetry=ground.metrics,
+        logbook=ground.logbook,
+        renderer=ground.renderer,
+        pepper=pepper(settings.data),
+        callbacks=_callbacks(ground),
+        readiness=readiness_of(store, settings, ground.role),
+        metrics=exposition,
+        backlog=lambda: backlog.waiting,
+        provider_channels={str(name): channels for name, channels in used(settings).items()},
+        limits=limits,
+    )
+
+
+def _callbacks(ground: Ground) -> CallbackDoor:
+    settler = NewsSettler(ground.store.confirm, ground.clock, ground.metrics)
+    readers = make_readers(ground.making)
+    return CallbackDoor(readers, settler, ground.making.public_url, ground.clock, ground.metrics, ground.logbook)
