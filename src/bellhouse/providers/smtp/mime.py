@@ -25,6 +25,7 @@ _LONGEST_LINE = 998
 _WORD_BYTES = 45
 """So many bytes fill an encoded word of at most 75 characters in base64 (RFC 2047, 2)."""
 _WRAP = 76
+_ALTERNATIVE = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n\r\n--%b\r\n%b\r\n--%b\r\n%b\r\n--%b--\r\n'
 _WRONG_CONTENT = Permanent("SMTP takes email content only", "wrong_content")
 _BAD_ADDRESS = Permanent("not an email address that every relay takes", "bad_address")
 _NOT_TEXT = Permanent("a text holds a lone surrogate", "not_text")
@@ -129,9 +130,8 @@ def _data(frame: _Frame, message: Message, content: EmailContent, recipient: str
     else:
         html = _part(b"text/html", content.html, frame.boundary)
         mark = frame.boundary
-        data = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n\r\n--%b\r\n%b--%b\r\n%b--%b--\r\n' % (
-            *(head, mark, mark, text, mark, html, mark),
-        )
+        # A line's end before a boundary belongs to the boundary (RFC 2046, 5.1.1): each part keeps its own.
+        data = _ALTERNATIVE % (head, mark, mark, text, mark, html, mark)
     return data.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 

@@ -333,7 +333,7 @@ class Session(asyncio.Protocol):
 
     def _line(self, line: bytes) -> None:
         match = _REPLY_LINE.fullmatch(line.rstrip(b"\r"))
-        if match is None or len(self._lines) > _MOST_LINES:
+        if match is None or len(line) > _LONGEST_LINE or len(self._lines) > _MOST_LINES:
             self.abort("the relay does not speak SMTP")
             return
         self._lines.append(match.group(3).decode("utf-8", "replace"))
