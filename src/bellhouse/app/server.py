@@ -35,23 +35,26 @@ def canned(code: ProblemCode, detail: str, retry_after_s: int | None = None) -> 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection, which must bring each request within a time, and its head within a size."""
 
-    def __init__(self, limits: Limits, **given: Any) -> None:
+    def __init__(self, limits: Limits, clock: Clock, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
+        self._now = clock.monotonic
         self._in_head = True
         self._head_bytes = 0
-        self._awaited_since: float | None = self.loop.time()
+        self._awaited_since: float | None = self._now()
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
         """Refuse what is beyond the limit, in words."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             detail = f"{self._limits.connections:,} connections are held."
-            self._refuse(canned("too_many_connections", detail, retry_after_s=1))
+            transport.write(canned("too_many_connections", detail, retry_after_s=1))
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to a head; the body is counted by whoever reads it."""
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -63,7 +66,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: from now on its time counts."""
         super().on_message_begin()
-        self._awaited_since = self.loop.time()
+        self._awaited_since = self._now()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -82,7 +85,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(canned("bad_request", msg))
 
     def sweep(self, now: float) -> None:
-        """End the connection if the rest of a request has been awaited for too long; `now` is the loop's time."""
+        """End the connection if the rest of a request has been awaited for too long; `now` is monotonic time."""
+        if self._refused:
+            self.transport.close()
+            return
         since = self._awaited_since
         if since is None or now - since <= self._limits.request_timeout_s or self.transport.is_closing():
             return
@@ -90,11 +96,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(canned("request_timeout", detail))
 
     def _refuse(self, answer: bytes) -> None:
-        """Close the connection; with an answer where the request that is at fault has had none."""
+        """End the connection; with an answer where the request that is at fault has had none.
+
+        What still comes is thrown away until the caller or the next sweep closes: a close at once would reset the
+        connection, and take the answer away from a caller who is still sending (RFC 9112, 9.6).
+        """
         cycle = self.cycle
+        self._refused = True
         if cycle is None or (cycle.response_complete if self._in_head else not cycle.response_started):
             self.transport.write(answer)
-        self.transport.close()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        else:
+            self.transport.close()
 
 
 class HttpServer:
@@ -106,7 +120,7 @@ class HttpServer:
         """`drain_s` is how long answers under way may take when it is drained."""
         self._clock = clock
         self._listener = listener
-        self._server = uvicorn.Server(_config(app, limits, drain_s))
+        self._server = uvicorn.Server(_config(app, limits, clock, drain_s))
         self._stopped = False
 
     async def start(self) -> None:
@@ -137,17 +151,17 @@ class HttpServer:
 
     async def _sweep(self) -> None:
         """Look once a second for requests that do not arrive: one timer for all connections costs the many nothing."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._clock.sleep(_SWEEP_S)
+            now = self._clock.monotonic()
             for connection in list(self._server.server_state.connections):
-                cast(GuardedProtocol, connection).sweep(loop.time())
+                cast(GuardedProtocol, connection).sweep(now)
 
 
-def _config(app: ASGIApp, limits: Limits, drain_s: float) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: Limits, clock: Clock, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         cast(Any, app),
-        http=cast(Any, partial(GuardedProtocol, limits)),
+        http=cast(Any, partial(GuardedProtocol, limits, clock)),
         ws="none",
         lifespan="off",
         interface="asgi3",
