@@ -29,6 +29,7 @@ from bellhouse.outbox.parked import ParkedReleaser
 from bellhouse.outbox.sweep import LogSweeper
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import deliveries_topic, notifications_topic
+from bellhouse.ports.provider import Answers
 from bellhouse.ports.service import Service
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.route.router import Router
@@ -132,7 +133,7 @@ def _lanes(
             clock,
             metrics,
             logbook,
-            Preparer(store.catalogue, renderer),
+            Preparer(store.catalogue, renderer, frozenset(p.sheet.name for p in providers if isinstance(p, Answers))),
             accounts,
             RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts),
             random.random,

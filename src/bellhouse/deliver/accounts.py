@@ -143,6 +143,10 @@ class Accounts:
         """The accounts of a channel, in order."""
         return self._order.get(channel, ())
 
+    def named(self, channel: Channel, name: str) -> Account | None:
+        """A channel's account by its name."""
+        return next((account for account in self.of(channel) if account.name == name), None)
+
     async def pause(self, channel: Channel, priority: Priority) -> float:
         """Seconds for which a lane had better not poll: its accounts are at their rate. Also takes in what other
         processes have learnt."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 import msgspec
@@ -15,12 +15,14 @@ from bellhouse.deliver.outcomes import (
     detail_of,
     price_of,
     settled_flight,
+    settled_found,
     settled_no_provider,
     settled_refusal,
+    settled_unresolved,
     settled_waiting,
 )
 from bellhouse.deliver.prepare import Preparer, open_record
-from bellhouse.deliver.settler import Settler
+from bellhouse.deliver.settler import Settled, Settler
 from bellhouse.domain.attempt import Unknown, Verdict, name_of
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
@@ -28,7 +30,7 @@ from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, Polled, deliveries_topic, delivery_group
-from bellhouse.ports.provider import Message
+from bellhouse.ports.provider import Answers, Message
 from bellhouse.ports.store import Claim, DeliverStore, Standing, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
@@ -243,11 +245,34 @@ class Lane:
     # --- sending ---
 
     def _send(self, account: Account, flights: Sequence[Flight]) -> None:
-        for first in range(0, len(flights), account.sheet.batch):
-            chunk = flights[first : first + account.sheet.batch]
-            call = asyncio.create_task(self._call(account, chunk))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+        new = [flight for flight in flights if not flight.delivery.unknown_at]
+        for first in range(0, len(new), account.sheet.batch):
+            self._begin(self._call(account, new[first : first + account.sheet.batch]))
+        for flight in flights:
+            if flight.delivery.unknown_at:
+                self._begin(self._resume(account, flight))
+
+    def _begin(self, call: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _resume(self, account: Account, flight: Flight) -> None:
+        """Go on with a delivery whose last call was never answered: ask its provider, then let the policy decide."""
+        asked = self._accounts.named(self._channel, flight.delivery.unknown_at)
+        found = None
+        if asked is not None and isinstance(asked.provider, Answers):
+            found = await asked.provider.lookup(_message(flight, self._clock.now()))
+        if asked is not None and found is not None:
+            self._finish(flight, settled_found(flight, asked.sheet, found, self._clock.now()))
+        elif flight.after_unknown == "keep":
+            self._finish(flight, settled_unresolved(flight, self._clock.now()))
+        else:
+            await self._call(account, [flight])
+
+    def _finish(self, flight: Flight, settled: Settled) -> None:
+        self._by_tenant[flight.notification.tenant] -= 1
+        self._settler.add(settled)
 
     async def _call(self, account: Account, flights: Sequence[Flight]) -> None:
         """Call a provider for some deliveries; every one of them ends up settled or with another provider."""
@@ -296,7 +321,6 @@ class Lane:
         case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck())
         conclusion = conclude(verdict, case)
         settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
-        self._by_tenant[flight.notification.tenant] -= 1
         self._count(flight, account, conclusion.state, conclusion.reason, now)
         if conclusion.counts and conclusion.waits != "no":
             self._meter.retried(sheet.name, flight.delivery.attempt + 1)
@@ -304,7 +328,7 @@ class Lane:
             self._parts.logbook.delivery_attempted(
                 flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
             )
-        self._settler.add(settled)
+        self._finish(flight, settled)
 
     def _count(self, flight: Flight, account: Account, state: str, reason: str, now: int) -> None:
         if state == "dead_lettered":

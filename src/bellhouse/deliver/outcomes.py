@@ -53,7 +53,7 @@ def settled_flight(
         return Settled(flight.ticket, (Outcome(event, tenant),))
     again = letter = None
     if conclusion.waits != "no" or conclusion.state == "dead_lettered":
-        again = _next_record(flight, conclusion, now)
+        again = _next_record(flight, conclusion, sheet.name, now)
     if again is not None and conclusion.state == "dead_lettered":
         letter = DeadLetter(again, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
         again = None
@@ -73,7 +73,7 @@ def _follow_up(flight: Flight, conclusion: Conclusion, now: int) -> tuple[Retire
             return None, None
 
 
-def _next_record(flight: Flight, conclusion: Conclusion, now: int) -> Delivery:
+def _next_record(flight: Flight, conclusion: Conclusion, provider: str, now: int) -> Delivery:
     delivery = flight.delivery
     calls = len(flight.events) + 1
     return msgspec.structs.replace(
@@ -84,7 +84,31 @@ def _next_record(flight: Flight, conclusion: Conclusion, now: int) -> Delivery:
         tried=(),
         parked=False,
         unknown_since=now if conclusion.state == "unknown" else 0,
+        unknown_at=provider if conclusion.state == "unknown" else "",
     )
+
+
+def settled_found(flight: Flight, sheet: Sheet, found: Accepted, now: int) -> Settled:
+    """The outcome of a delivery whose provider, asked afterwards, turned out to have taken it: the attempt is the one
+    whose answer never came."""
+    detail = Detail(
+        reason="sent:found",
+        provider=sheet.name,
+        attempt=flight.delivery.calls,
+        verdict="accepted",
+        code=found.code,
+        message_id=found.message_id,
+        price=price_of(found, sheet),
+    )
+    event = Event(flight.delivery.id, "worker", flight.delivery.step, "sent", now, "in_flight", encode(detail))
+    return Settled(flight.ticket, (Outcome(event, flight.notification.tenant),))
+
+
+def settled_unresolved(flight: Flight, now: int) -> Settled:
+    """The outcome of a delivery that nobody knows of and whose policy is not to send it twice."""
+    detail = encode(Detail(reason="failed:unknown_outcome"))
+    event = Event(flight.delivery.id, "worker", flight.delivery.step, "failed", now, "in_flight", detail)
+    return Settled(flight.ticket, (Outcome(event, flight.notification.tenant),))
 
 
 def settled_refusal(refused: Refused, ticket: Ticket, now: int) -> Settled:
@@ -107,7 +131,8 @@ def _settled_letter(refused: Refused, ticket: Ticket, detail: Detail, now: int) 
 def settled_waiting(
     claim: Claim, ticket: Ticket, detail: Detail, now: int, until: int, *, park: bool, unknown: bool = False
 ) -> Settled:
-    """The outcome of a delivery that waits unspent: for a moment, or for the end of an outage (`park`).
+    """The outcome of a delivery that waits unspent: for a moment, or for the end of an outage (`park`). One whose
+    last outcome is unknown stays so.
 
     `unknown`: it was in flight when an earlier process ended, and waits for news of what became of it.
     """
@@ -116,10 +141,11 @@ def settled_waiting(
         delivery,
         step=delivery.step + 1,
         parked=park,
-        unknown_since=now if unknown else 0,
+        unknown_since=now if unknown else delivery.unknown_since,
         calls=delivery.calls + 1 if unknown else delivery.calls,
     )
-    outcome = _outcome(claim, "unknown" if unknown else "waiting", detail, now, interrupted=unknown)
+    state: DeliveryState = "unknown" if again.unknown_since else "waiting"
+    outcome = _outcome(claim, state, detail, now, interrupted=unknown)
     return Settled(ticket, (msgspec.structs.replace(outcome, again=again, again_at=until, park=park),))
 
 

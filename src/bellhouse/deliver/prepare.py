@@ -53,9 +53,13 @@ def open_record(value: bytes) -> Claim:
 class Preparer:
     """Prepares batches of one lane."""
 
-    def __init__(self, catalogue: CatalogueStore, renderer: Renderer) -> None:
+    def __init__(
+        self, catalogue: CatalogueStore, renderer: Renderer, can_be_asked: frozenset[str] = frozenset()
+    ) -> None:
+        """`can_be_asked`: the providers that know afterwards what they took."""
         self._catalogue = catalogue
         self._renderer = renderer
+        self._can_be_asked = can_be_asked
 
     async def prepare(self, claims: Sequence[Claim], known: Standings, ticket: Ticket, now: int) -> Prepared:
         """Divide a batch into what is ready to send, what is refused with its reason, and what is stale."""
@@ -106,7 +110,7 @@ class Preparer:
         if standing.superseded:
             return Refused(claim, "cancelled", "cancelled:superseded")
         policy = after_unknown(kind)
-        if delivery.unknown_since and policy == "keep":
+        if delivery.unknown_since and policy == "keep" and delivery.unknown_at not in self._can_be_asked:
             return Refused(claim, "failed", "failed:unknown_outcome")
         profile = facts.profiles.get(notification.recipient)
         stops = facts.suppressed.get(notification.tenant, _NO_STOPS)

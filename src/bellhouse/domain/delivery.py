@@ -21,7 +21,7 @@ MOVES: Final[dict[DeliveryState, frozenset[DeliveryState]]] = {
     "waiting": frozenset({"waiting", "in_flight", "expired", "cancelled", "failed", "dead_lettered", "delivered"}),
     "in_flight": frozenset({"in_flight", "waiting", "unknown", "sent", "delivered", "failed", "dead_lettered"}),
     "unknown": frozenset(
-        {"waiting", "in_flight", "sent", "delivered", "failed", "dead_lettered", "expired", "cancelled"}
+        {"unknown", "waiting", "in_flight", "sent", "delivered", "failed", "dead_lettered", "expired", "cancelled"}
     ),
     "sent": frozenset({"delivered", "failed"}),
     "delivered": frozenset({"failed"}),
@@ -63,6 +63,8 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """When an attempt's outcome became unknown (ms); 0 when none is."""
     calls: int = 0
     """Calls of providers so far; the next one's number is one more, and travels to the provider and back."""
+    unknown_at: str = ""
+    """The provider whose answer never came; empty when none is awaited."""
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):

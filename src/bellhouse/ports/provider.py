@@ -5,11 +5,11 @@ answer into one of our verdicts. Retry, breaker, limits and failover belong to t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from bellhouse.domain.attempt import Permanent, Verdict
+from bellhouse.domain.attempt import Accepted, Permanent, Verdict
 from bellhouse.domain.content import Content
 from bellhouse.domain.delivery import NewsKind
 from bellhouse.domain.ids import DeliveryId
@@ -87,6 +87,15 @@ class Provider(Protocol):
 
     async def stop(self) -> None:
         """Close what was opened. Calling it twice is lawful."""
+        ...
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A provider that can be asked afterwards whether it took a message."""
+
+    async def lookup(self, message: Message) -> Accepted | None:
+        """What became of the call whose answer never came; None where nothing is known still. Raises nothing."""
         ...
 
 

@@ -231,7 +231,8 @@ class Intent(msgspec.Struct, frozen=True):
     number: int
     lane: str
     at: int
-    deliveries: tuple[DeliveryId, ...]
+    deliveries: tuple[tuple[DeliveryId, int], ...]
+    """Each with the step that was about to be taken: an earlier or later record of it is another piece of work."""
 
 
 class DeliverStore(Protocol):
@@ -243,10 +244,14 @@ class DeliverStore(Protocol):
         self, lane: str, claims: Sequence[Claim], as_of: int, now: int
     ) -> tuple[int, frozenset[DeliveryId]]:
         """Note durably that these deliveries are about to be sent; answers the intent's number and which of them
-        were cancelled since `as_of`, which are not part of it."""
+        were cancelled since `as_of`, or answered by news of an earlier attempt, which are not part of it. Where
+        none is left to send there is no intent, and the number is 0."""
         ...
 
-    async def settle(self, settlement: Settlement) -> None: ...
+    async def settle(self, settlement: Settlement) -> None:
+        """Write outcomes with what follows from them. One about a delivery that was not being sent, and that a
+        cancellation or news has moved since it was polled, no longer holds and is left out."""
+        ...
 
     async def open_intents(self, lane: str) -> Sequence[Intent]:
         """What an earlier process of this lane was sending when it ended: of these the outcome is unknown."""
