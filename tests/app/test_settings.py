@@ -1,12 +1,17 @@
 """The settings: where they come from, which are refused, and how a person is told."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from bellhouse.app import build
+from bellhouse.app.sections import Limits
 from bellhouse.app.settings import Settings, SettingsError, environment_name, load
 from bellhouse.app.settings_page import MASK, rows
 from bellhouse.app.simulated import revealed, with_credentials
+from bellhouse.web.limits import Limits as WebLimits
 
 TWILIO = {
     "BELLHOUSE_PROVIDERS__TWILIO__ENABLED": "true",
@@ -158,3 +163,19 @@ def test_every_setting_says_what_it_does_and_in_which_unit_a_number_is():
     for row in rows(load(environment={})):
         assert row.description, row.name
         assert row.unit or not isinstance(row.default, int | float) or isinstance(row.default, bool), row.name
+
+
+def test_the_limits_are_those_of_the_http_face_with_the_same_defaults():
+    face = {name: getattr(WebLimits(), name) for name in WebLimits.__struct_fields__}
+    assert Limits().model_dump() == face
+
+
+def test_no_setting_is_read_by_nobody():
+    source = "".join(
+        path.read_text()
+        for path in Path(build.__file__).parent.glob("*.py")
+        if path.name not in ("sections.py", "settings_page.py")
+    )
+    names = [row.name for row in rows(load(environment={})) if not row.name.startswith(("limits.", "order."))]
+    unread = [name for name in names if not re.search(rf"\b{name.rpartition('.')[2]}\b", source)]
+    assert not unread

@@ -233,7 +233,6 @@ class Logs(Section):
 class Batches(Section):
     """How much is taken at once; larger is cheaper, smaller is quicker for what comes behind."""
 
-    commit: int = setting(300, "notifications", "The most that ingest commits in one transaction", ge=1, le=5_000)
     route: int = setting(500, "notifications", "The most that are routed at once", ge=1, le=5_000)
     deliver: int = setting(500, "deliveries", "The most that are delivered at once", ge=1, le=5_000)
     deliver_low: int = setting(
