@@ -27,12 +27,13 @@ class SqliteConfirm:
         self._database = database
 
     async def news(self, rows: Sequence[NewsRow]) -> NewsResult:
+        # A decision never changes, so it is looked up before the writers' lock is taken.
+        planned = _planned(self._database, {row.delivery for row in rows})
+        known = [row for row in rows if row.delivery in planned]
+        identifiers = list({row.delivery for row in known})
         with self._database.write() as transaction:
-            planned = _planned(self._database, {row.delivery for row in rows})
-            known = [row for row in rows if row.delivery in planned]
-            identifiers = list({row.delivery for row in known})
             states = dict(fold_all(identifiers, transaction.many(SELECT_EVENTS, [(i,) for i in identifiers])))
-            sending = InFlight(transaction) if any(s.state in _UNSETTLED for s in states.values()) else None
+            sending = InFlight(transaction) if any(s.step_state in _UNSETTLED for s in states.values()) else None
             moved, repeated = [], 0
             tally = Tally()
             for row in known:

@@ -67,9 +67,10 @@ class KeyFilter:
         segment = newest
         while segment > 0:
             row = self._database.rows("SELECT id FROM idempotency_keys WHERE segment = ? LIMIT 1", (segment - 1,))
-            if row and made_at(row[0][0]) < now - 2 * KEY_LIFE_MS:
-                break
             segment -= 1
+            if row and made_at(row[0][0]) < now - 2 * KEY_LIFE_MS:
+                # Any row of a segment may be its oldest: only what lies before it is surely older than this one.
+                break
         return segment
 
     def _take(self, segment: int, keys: Sequence[bytes], until: int) -> None:
