@@ -91,7 +91,8 @@ class Lane:
             self._meter,
             parts.settings.settle_pause_s,
         )
-        self._interrupted: dict[DeliveryId, int] = {}
+        self._interrupted: dict[tuple[DeliveryId, int], int] = {}
+        """What an earlier process was sending when it ended, by delivery and step, with its intent."""
         self._answer_for: Counter[int] = Counter()
         self._by_tenant: Counter[TenantNo] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
@@ -100,19 +101,22 @@ class Lane:
     async def start(self) -> None:
         """Learn what an earlier process was sending when it ended."""
         for intent in await self._parts.store.open_intents(self._topic):
-            self._interrupted.update(dict.fromkeys(intent.deliveries, intent.number))
+            named = zip(intent.deliveries, intent.steps, strict=True)
+            self._interrupted.update(dict.fromkeys(named, intent.number))
             self._answer_for[intent.number] = len(intent.deliveries)
             if not intent.deliveries:
                 self._settler.forget_intent(intent.number)
 
     async def run(self) -> None:
-        settling = asyncio.create_task(self._settler.run())
         try:
-            await self._poll_until_drained()
-            while self._settler.in_flight:
-                await self._settler.wait_for_room(self._settler.in_flight)
+            # A settler that fails must not leave a lane behind that fills up and stands still.
+            async with asyncio.TaskGroup() as group:
+                settling = group.create_task(self._settler.run())
+                await self._poll_until_drained()
+                while self._settler.in_flight:
+                    await self._settler.wait_for_room(self._settler.in_flight)
+                settling.cancel()
         finally:
-            settling.cancel()
             for call in self._calls:
                 call.cancel()
 
@@ -157,6 +161,7 @@ class Lane:
         if flights:
             going = [flight.claim for _, group in flights for flight in group]
             ticket.intent, cancelled = await self._parts.store.begin(self._topic, going, known.as_of, now)
+            self._by_tenant.update(claim.notification.tenant for claim in going if claim.delivery.id not in cancelled)
         self._settler.polled(ticket)
         self._settler.dropped(ticket, len(polled) - len(claims) - len(interrupted) + prepared.stale + len(cancelled))
         self._parts.telemetry.repeated("deliver", prepared.stale)
@@ -182,7 +187,8 @@ class Lane:
             except msgspec.DecodeError as error:
                 self._parts.logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
                 continue
-            (interrupted if claim.delivery.id in self._interrupted else claims).append(claim)
+            taken_up = (claim.delivery.id, claim.delivery.step) in self._interrupted
+            (interrupted if taken_up else claims).append(claim)
         return claims, interrupted
 
     def _answer_for_interrupted(
@@ -193,7 +199,7 @@ class Lane:
         News may have come meanwhile: it counts once the outcome is written, like any that overtakes its attempt.
         """
         for claim, standing in zip(claims, standings, strict=True):
-            number = self._interrupted.pop(claim.delivery.id)
+            number = self._interrupted.pop((claim.delivery.id, claim.delivery.step))
             if standing.settled:
                 self._settler.dropped(ticket, 1)
             else:
@@ -214,17 +220,18 @@ class Lane:
         chosen: dict[str, tuple[Account, list[Flight]]] = {}
         held: list[tuple[Flight, Obstacle, int]] = []
         quota = int(settings.window * settings.tenant_share)
+        taken = Counter(self._by_tenant)
         with accounts.offer(self._channel, self._priority, len(ready)) as offer:
             for flight in ready:
                 tenant = flight.notification.tenant
-                if len(self._by_tenant) > 1 and self._by_tenant[tenant] >= quota:
+                if len(taken) > 1 and taken[tenant] >= quota:
                     held.append((flight, "quota", self._clock.now() + _QUOTA_WAIT_MS))
                     continue
                 account = offer.take(flight.providers, flight.tried)
                 if account is None:
                     held.append((flight, *offer.obstacle(flight.providers)))
                     continue
-                self._by_tenant[tenant] += 1
+                taken[tenant] += 1
                 if account.name in chosen:
                     chosen[account.name][1].append(flight)
                 else:

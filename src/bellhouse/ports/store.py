@@ -231,8 +231,10 @@ class Intent(msgspec.Struct, frozen=True):
     number: int
     lane: str
     at: int
-    deliveries: tuple[tuple[DeliveryId, int], ...]
-    """Each with the step that was about to be taken: an earlier or later record of it is another piece of work."""
+    deliveries: tuple[DeliveryId, ...]
+    """Those of which the outcome is not known."""
+    steps: tuple[int, ...] = ()
+    """The step of each that was about to be taken: an earlier or later record of it is another piece of work."""
 
 
 class DeliverStore(Protocol):

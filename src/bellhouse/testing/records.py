@@ -131,3 +131,12 @@ def outcome(
             unknown_since=now if state == "unknown" else 0,
         )
     return Outcome(event, claim.notification.tenant, again, again_at or 0, park)
+
+
+def flight_of_two(claim: Claim, state: DeliveryState = "sent", now: int = NOON) -> tuple[Outcome, Outcome]:
+    """The outcomes of a flight in which a second provider was asked after the first had failed."""
+    delivery, tenant = claim.delivery, claim.notification.tenant
+    details = [_encode(Detail(reason="test", attempt=delivery.calls + i)) for i in (1, 2)]
+    failed = Event(delivery.id, "worker", delivery.step, "in_flight", now, "in_flight", details[0])
+    last = Event(delivery.id, "worker", delivery.step + 1, state, now, "in_flight", details[1])
+    return Outcome(failed, tenant), Outcome(last, tenant)

@@ -28,7 +28,17 @@ from bellhouse.ports.store import (
     Settlement,
     Suppression,
 )
-from bellhouse.testing.records import HOUR, NOON, acceptance, found_tenant, notification, open_claim, outcome, routed
+from bellhouse.testing.records import (
+    HOUR,
+    NOON,
+    acceptance,
+    flight_of_two,
+    found_tenant,
+    notification,
+    open_claim,
+    outcome,
+    routed,
+)
 
 PUSH = deliveries_topic("push", "normal")
 NORMAL = notifications_topic("normal")
@@ -226,6 +236,54 @@ class StoreSuite:
         await house.deliver.settle(Settlement([outcome(again[0], "sent")], intents=[intent + 1]))
         assert await self._counts(house) == {"sent": 1}
 
+    async def test_an_outcome_of_what_was_never_sent_does_not_undo_a_cancellation(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        item = claims[0].notification
+        await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
+        held = outcome(claims[0], "waiting", previous="waiting", again_at=NOON + 1)
+        letter = DeadLetter(claims[0].delivery, item, "dead_lettered:not_rendered", NOON)
+        done = Position(GROUP_OF[PUSH], PUSH, 2)
+        await house.deliver.settle(
+            Settlement([held, outcome(claims[1], "expired", previous="waiting")], [letter], done=done)
+        )
+        assert await house.due.next_due() is None
+        assert await house.dead_letters.depths() == {}
+        assert await house.log.position(GROUP_OF[PUSH], PUSH) == 2
+        assert await self._counts(house) == {"cancelled": 1, "expired": 1}
+
+    async def test_an_outcome_of_what_was_never_sent_does_not_undo_what_news_has_moved(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        retry = outcome(claims[0], "waiting", again_at=NOON + 1)
+        await house.deliver.settle(Settlement([retry], intents=[intent]))
+        await house.due.release_due(NOON + 1, 10)
+        again = (await self._polled(house))[1]
+        await house.confirm.news([self._news(again, "delivered")])
+        expired = outcome(again, "expired", previous="waiting")
+        await house.deliver.settle(Settlement([expired]))
+        assert await self._counts(house) == {"delivered": 1}
+
+    async def test_an_intent_names_only_what_is_not_settled_yet(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        await house.deliver.begin(PUSH, claims, 0, NOON)
+        await house.deliver.settle(Settlement([outcome(claims[0], "waiting", again_at=NOON + 1)]))
+        await house.due.release_due(NOON + 1, 10)
+        again = (await self._polled(house))[2]
+        await house.deliver.begin(PUSH, [again], 0, NOON)
+        house = await house.reopen()
+        intents = await house.deliver.open_intents(PUSH)
+        assert [list(zip(intent.deliveries, intent.steps, strict=True)) for intent in intents] == [
+            [(claims[1].delivery.id, 0)],
+            [(again.delivery.id, 1)],
+        ]
+
+    async def test_an_intent_to_send_nothing_is_not_noted(self, house: Any) -> None:
+        claims = await self._claims(house)
+        item = claims[0].notification
+        await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
+        assert await house.deliver.begin(PUSH, claims, 0, NOON) == (0, {claims[0].delivery.id})
+        assert await house.deliver.open_intents(PUSH) == []
+
     async def test_a_parked_delivery_comes_back_by_release_or_when_it_expires(self, house: Any) -> None:
         claims = await self._claims(house, 2)
         parked = [outcome(c, "waiting", previous="waiting", again_at=NOON + HOUR, park=True) for c in claims]
@@ -321,6 +379,41 @@ class StoreSuite:
         assert await self._counts(house) == {"in_flight": 1}
         await house.deliver.settle(Settlement([outcome(claims[0], "sent")], intents=[intent]))
         assert await self._counts(house) == {"delivered": 1}
+
+    async def test_early_news_counts_once_where_a_flight_has_several_events(self, house: Any) -> None:
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        await house.confirm.news([self._news(claims[0], "delivered", attempt=2)])
+        failover, sent = flight_of_two(claims[0])
+        await house.deliver.settle(Settlement([failover, sent], intents=[intent]))
+        assert await self._counts(house) == {"delivered": 1}
+
+    async def test_all_news_of_what_is_in_flight_waits_for_its_outcome(self, house: Any) -> None:
+        again = await self._unknown(house)
+        intent, _ = await house.deliver.begin(PUSH, [again], 0, NOON + 1)
+        await house.confirm.news([self._news(again, "accepted", 1)])
+        await house.confirm.news([self._news(again, "delivered", 2)])
+        assert await self._counts(house) == {"in_flight": 1}
+        await house.deliver.settle(Settlement([outcome(again, "sent")], intents=[intent]))
+        assert await self._counts(house) == {"delivered": 1}
+
+    async def test_an_unknown_outcome_that_news_has_settled_is_not_tried_again(self, house: Any) -> None:
+        again = await self._unknown(house)
+        known = await house.deliver.standings([again])
+        await house.confirm.news([self._news(again, "accepted")])
+        assert await self._counts(house) == {"sent": 1}
+        assert (await house.deliver.begin(PUSH, [again], known.as_of, NOON))[1] == {again.delivery.id}
+        assert (await house.deliver.standings([again])).standings[0].stale
+        assert await self._counts(house) == {"sent": 1}
+
+    async def _unknown(self, house: Any) -> Claim:
+        """A delivery whose outcome is unknown, polled again for its retry."""
+        claims = await self._claims(house)
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        unknown = outcome(claims[0], "unknown", again_at=NOON + 1)
+        await house.deliver.settle(Settlement([unknown], intents=[intent]))
+        await house.due.release_due(NOON + 1, 10)
+        return (await self._polled(house))[1]
 
     async def test_news_settles_an_unknown_outcome_and_its_retry_is_stale(self, house: Any) -> None:
         claims = await self._claims(house)

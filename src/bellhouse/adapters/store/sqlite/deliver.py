@@ -24,6 +24,7 @@ from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.sqlite.route import read_facts
 from bellhouse.domain.delivery import TERMINAL
 from bellhouse.domain.ids import DeliveryId
+from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import deliveries_topic
 from bellhouse.ports.store import (
     Claim,
@@ -81,10 +82,10 @@ class SqliteDeliver:
         self, lane: str, claims: Sequence[Claim], as_of: int, now: int
     ) -> tuple[int, frozenset[DeliveryId]]:
         with self._database.write() as transaction:
-            cancelled: frozenset[DeliveryId] = frozenset()
-            if int(transaction.run(_LAST_ACT).fetchall()[0][0]) != as_of:
-                states = states_of(transaction, [claim.delivery.id for claim in claims])
-                cancelled = frozenset(i for i, standing in states.items() if standing.state in TERMINAL)
+            acted = int(transaction.run(_LAST_ACT).fetchall()[0][0]) != as_of
+            cancelled = _ended(transaction, claims if acted else [c for c in claims if c.delivery.calls])
+            if len(cancelled) == len(claims):
+                return 0, cancelled
             tally = Tally()
             sending = []
             for claim in claims:
@@ -101,10 +102,14 @@ class SqliteDeliver:
     async def settle(self, settlement: Settlement) -> None:
         with self._database.write() as transaction:
             tally = Tally()
-            _write_outcomes(transaction, settlement.outcomes, tally)
-            _apply_early_news(transaction, settlement.outcomes, tally)
+            outcomes = settlement.outcomes
+            overtaken = _overtaken(transaction, outcomes)
+            if overtaken:
+                outcomes = [outcome for outcome in outcomes if outcome.event.delivery not in overtaken]
+            _write_outcomes(transaction, outcomes, tally)
+            _apply_early_news(transaction, outcomes, tally)
             tally.write(transaction)
-            put_dead_letters(transaction, settlement.dead_letters)
+            put_dead_letters(transaction, [d for d in settlement.dead_letters if d.delivery.id not in overtaken])
             retire(transaction, settlement.retirements)
             suppress(transaction, settlement.suppressions)
             if settlement.intents:
@@ -114,7 +119,14 @@ class SqliteDeliver:
 
     async def open_intents(self, lane: str) -> Sequence[Intent]:
         rows = self._database.rows("SELECT intent, at, deliveries FROM intents WHERE lane = ? ORDER BY intent", (lane,))
-        return [Intent(number, lane, at, tuple(i for i, _ in unpack(packed))) for number, at, packed in rows]
+        return [self._intent(number, lane, at, packed) for number, at, packed in rows]
+
+    def _intent(self, number: int, lane: str, at: int, packed: bytes) -> Intent:
+        named = unpack(packed)
+        rows = self._database.rows(SELECT_EVENTS_OF, (blobs([identifier for identifier, _ in named]),))
+        states = fold_all([identifier for identifier, _ in named], rows)
+        unsettled = [(identifier, step) for identifier, step in named if states[identifier].steps <= step]
+        return Intent(number, lane, at, tuple(i for i, _ in unsettled), tuple(step for _, step in unsettled))
 
     async def put_inbox(self, items: Sequence[InboxItem]) -> None:
         with self._database.write() as transaction:
@@ -122,6 +134,35 @@ class SqliteDeliver:
                 "INSERT OR IGNORE INTO inbox VALUES (?, ?, ?, ?, ?)",
                 [(i.recipient, i.delivery, i.read_at, i.expires_at, encode(i)) for i in items],
             )
+
+
+def _ended(transaction: Transaction, claims: Sequence[Claim]) -> frozenset[DeliveryId]:
+    """Those of the claims that need no sending any more: cancelled, or answered by news since they were polled."""
+    if not claims:
+        return frozenset()
+    states = states_of(transaction, [claim.delivery.id for claim in claims])
+    return frozenset(claim.delivery.id for claim in claims if states[claim.delivery.id].state not in _waiting_as(claim))
+
+
+def _waiting_as(claim: Claim) -> tuple[DeliveryState, ...]:
+    return ("unknown",) if claim.delivery.unknown_since else ("waiting",)
+
+
+def _overtaken(transaction: Transaction, outcomes: Sequence[Outcome]) -> frozenset[DeliveryId]:
+    """Deliveries that nobody was sending and that something else has moved since they were polled: a cancellation,
+    or news of an earlier attempt. What was concluded about them no longer holds.
+
+    While a delivery is being sent its intent keeps both away (`InFlight`), so only the others are asked about.
+    """
+    unsent = [outcome.event for outcome in outcomes if outcome.event.previous != "in_flight"]
+    if not unsent:
+        return frozenset()
+    states = states_of(transaction, [event.delivery for event in unsent])
+    return frozenset(
+        event.delivery
+        for event in unsent
+        if states[event.delivery].steps > event.n or states[event.delivery].state != event.previous
+    )
 
 
 def _by_id(rows: Sequence[Row]) -> dict[DeliveryId, list[Row]]:
@@ -181,12 +222,13 @@ def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally
 def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:
     """Let news that overtook its own attempt count, now that the attempt's event is there."""
     waiting = {row[0] for row in transaction.run("SELECT id FROM early_news")}
-    early = [outcome for outcome in outcomes if outcome.event.delivery in waiting]
+    # A flight that failed over has several outcomes: its delivery moves once.
+    early = {outcome.event.delivery: outcome for outcome in outcomes if outcome.event.delivery in waiting}
     if not early:
         return
-    identifiers = [outcome.event.delivery for outcome in early]
+    identifiers = list(early)
     states = fold_all(identifiers, transaction.many(SELECT_EVENTS, [(i,) for i in identifiers]))
-    for outcome in early:
+    for outcome in early.values():
         standing = states[outcome.event.delivery]
         if standing.state == standing.step_state:
             continue
