@@ -111,9 +111,12 @@ def _recount_checks(
             _unrouted(reader),
         ),
     ]
-    for level, recounted in (("notification", notifications), ("delivery", deliveries)):
+    for level, many, recounted in (
+        ("notification", "notifications", notifications),
+        ("delivery", "deliveries", deliveries),
+    ):
         checks += [
-            LedgerCheck(f"{level}s {state} = counted from the rows", counted.get((level, state), 0), count)
+            LedgerCheck(f"{many} {state} = counted from the rows", counted.get((level, state), 0), count)
             for state, count in recounted.items()
         ]
     return checks
