@@ -28,6 +28,8 @@ FAULTY: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("an empty user", {"user_id": ""}, {"user_id": "too_short"}),
     ("a long user", {"user_id": "u" * 257}, {"user_id": "too_long"}),
     ("a stranger", {"user_id": "eve"}, {"user_id": "unknown_recipient"}),
+    ("a stranger's name with a zero", {"user_id": "a\0b"}, {"user_id": "unknown_recipient"}),
+    ("a type with a zero", {"type": "a\0b"}, {"type": "unknown_type"}),
     ("an unknown type", {"type": "nothing"}, {"type": "unknown_type"}),
     ("both unknown", {"user_id": "eve", "type": "no"}, {"user_id": "unknown_recipient", "type": "unknown_type"}),
     ("a priority that is none", {"priority": "urgent"}, {"priority": "not_allowed"}),

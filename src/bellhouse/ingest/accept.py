@@ -101,7 +101,7 @@ class Acceptor:
     async def resolve(self, draft: Draft) -> tuple[Notification, NotificationType] | Refused:
         """The notification that a draft would become, and its type; nothing is written."""
         kind = await self._catalogue.type(draft.tenant, draft.type)
-        recipient = (await self._store.known_recipients(draft.tenant, (draft.user_id,))).get(draft.user_id)
+        recipient = (await self._recipients((draft,)))[draft.tenant].get(draft.user_id)
         if kind is None or recipient is None:
             return unknown(draft, kind, recipient)
         now = self._clock.now()
@@ -116,7 +116,9 @@ class Acceptor:
     async def _recipients(self, drafts: Sequence[Draft]) -> dict[TenantNo, Mapping[str, RecipientNo]]:
         wanted: dict[TenantNo, dict[str, None]] = {}
         for draft in drafts:
-            wanted.setdefault(draft.tenant, {})[draft.user_id] = None
+            names = wanted.setdefault(draft.tenant, {})
+            if "\0" not in draft.user_id:  # no recipient has such a name, and not every store can be asked for it
+                names[draft.user_id] = None
         return {tenant: await self._store.known_recipients(tenant, tuple(names)) for tenant, names in wanted.items()}
 
     def _tell(self, drafts: Sequence[Draft], items: Sequence[Acceptance], outcomes: Sequence[Outcome | None]) -> None:

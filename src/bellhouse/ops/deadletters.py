@@ -16,7 +16,7 @@ from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, invalid
 from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
-from bellhouse.web.times import Moment, milliseconds, rfc3339
+from bellhouse.web.times import Moment, rfc3339, since_ms
 from bellhouse.web.words import Name
 
 _PAGE: Final = 500
@@ -126,7 +126,7 @@ class DeadLettersController(Controller):
             reason=reason,
             provider=provider,
             type=letter_type,
-            since=milliseconds(since) if since else None,
+            since=since_ms(since),
             state=letter_state,
         )
         after = DeliveryId(read_cursor(cursor)) if cursor is not None else None
@@ -213,7 +213,7 @@ def _wanted(ids: tuple[str, ...] | None, chosen: FilterRequest | None, caller: C
         reason=chosen.reason,
         provider=chosen.provider,
         type=chosen.type,
-        since=milliseconds(chosen.since) if chosen.since else None,
+        since=since_ms(chosen.since),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, assert_never
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.params import FromQuery, PathParameter, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from bellhouse.domain.ids import NotificationId, TenantNo, from_text
 from bellhouse.domain.words import NotificationState
@@ -14,8 +14,8 @@ from bellhouse.ports.store import IngestStore, Insights, ListQuery
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
-from bellhouse.web.times import Moment, milliseconds
-from bellhouse.web.words import Name, UserId
+from bellhouse.web.times import Moment, since_ms
+from bellhouse.web.words import NameInQuery, UserIdInQuery
 
 Reads = Given[Insights]
 Writes = Given[IngestStore]
@@ -54,8 +54,8 @@ class NotificationsController(Controller):
         self,
         request: StrictRequest,
         insights: Reads,
-        user_id: FromQuery[UserId | None] = None,
-        notification_type: Annotated[Name | None, QueryParameter(name="type")] = None,
+        user_id: UserIdInQuery = None,
+        notification_type: NameInQuery = None,
         notification_state: Annotated[NotificationState | None, QueryParameter(name="state")] = None,
         since: Annotated[Moment | None, QueryParameter(description="Received at this moment or later.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")] = 50,
@@ -67,7 +67,7 @@ class NotificationsController(Controller):
             user_id=user_id,
             type=notification_type,
             state=notification_state,
-            since=milliseconds(since) if since else None,
+            since=since_ms(since),
             before=NotificationId(read_cursor(cursor)) if cursor is not None else None,
             limit=limit,
         )

@@ -9,7 +9,7 @@ from litestar.enums import OpenAPIMediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
 
-from bellhouse.web.examples import BODIES
+from bellhouse.web.document import finished
 from bellhouse.web.problems import Problem
 
 ROOT: Final = "/docs"
@@ -47,20 +47,6 @@ class Document(OpenAPIRenderPlugin):
         """The document; it stays the same as long as the process runs."""
         self._rendered = self._rendered or msgspec.json.encode(finished(openapi_schema))
         return self._rendered
-
-
-def finished(document: dict[str, Any]) -> dict[str, Any]:
-    """The framework's document with an example for each body, only the errors that we answer, and who needs no key."""
-    for path, item in document["paths"].items():
-        for operation in item.values():
-            if not path.startswith("/v1/"):
-                operation["security"] = []
-            responses = operation["responses"]
-            if "application/json" in responses.get("400", {}).get("content", {}):
-                del responses["400"]
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                content["examples"] = {"example": {"value": BODIES[operation["operationId"]]}}
-    return document
 
 
 @get("/docs/files/{name:str}", include_in_schema=False)

@@ -97,8 +97,9 @@ def _translated(request: Request[Any, Any, Any], error: HTTPException) -> Proble
     """The framework's refusal in our words."""
     if isinstance(error, ValidationException):
         return _invalid_parameters(request, error)
-    allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), None)
-    headers = ((b"allow", allow.encode()),) if allow else ()
+    allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), "")
+    methods = sorted(method for method in allow.split(", ") if method not in ("", "OPTIONS"))
+    headers = ((b"allow", ", ".join(methods).encode()),) if methods else ()
     return Problem(_OF_STATUS.get(error.status_code, "internal_error"), headers=headers)
 
 

@@ -28,3 +28,8 @@ def rfc3339_or_none(at: int | None) -> str | None:
 def milliseconds(moment: datetime) -> int:
     """The milliseconds since the epoch of a moment with a zone."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def since_ms(moment: datetime | None) -> int | None:
+    """A filter's beginning; everything lies after the epoch."""
+    return None if moment is None else max(0, milliseconds(moment))

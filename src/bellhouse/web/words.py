@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 import msgspec
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 KEY_LENGTH: Final = 255
 
@@ -45,4 +45,10 @@ Key = Annotated[
 
 UserIdInPath = Annotated[str, PathParameter(min_length=1, max_length=256, pattern=_USER_ID, description=_ABOUT_USER_ID)]
 NameInPath = Annotated[str, PathParameter(min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)]
+UserIdInQuery = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=256, pattern=_USER_ID, description=_ABOUT_USER_ID)
+]
+NameInQuery = Annotated[
+    str | None, QueryParameter(name="type", min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)
+]
 """The framework reads the form of a parameter from its own marker alone."""
