@@ -39,7 +39,7 @@ format: setup-dev ## Put every file into the house's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure cost, rate and latency against their targets (ARGS="--quick")
+bench: setup-dev ## Measure cost, rate and latency against their targets (ARGS="--quick")
 	@$(BIN)/bellhouse bench $(ARGS)
 
 docs: setup ## Write the reference pages that are made from the code
