@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import page_api
+import page_architecture
+import page_words
 import typer
 from typer.cli import get_docs_for_click
 
@@ -67,6 +70,10 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli,
     "metrics.md": catalogue.page,
     "errors.md": errors,
+    "api.md": page_api.page,
+    "states.md": page_words.states,
+    "reasons.md": page_words.reasons,
+    "../architecture.md": page_architecture.page,
 }
 
 
