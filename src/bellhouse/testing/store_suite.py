@@ -295,6 +295,22 @@ class StoreSuite:
         assert len(await self._polled(house)) == 4
         assert await self._counts(house) == {"waiting": 2}
 
+    async def test_parked_deliveries_are_released_in_turn(self, house: Any) -> None:
+        claims = await self._claims(house, 3)
+        parked = [outcome(c, "waiting", previous="waiting", again_at=NOON + HOUR, park=True) for c in claims]
+        await house.deliver.settle(Settlement(parked))
+        probed = []
+        for _ in range(4):
+            before = len(await self._polled(house))
+            assert await house.due.release_parked("push", "normal", 1) == 1
+            (probe,) = (await self._polled(house))[before:]
+            probed.append(probe.delivery.id)
+            again = outcome(probe, "waiting", previous="waiting", again_at=NOON + HOUR, park=True)
+            await house.deliver.settle(Settlement([again]))
+        first, second, third = sorted(claim.delivery.id for claim in claims)
+        assert probed == [first, second, third, first]
+        assert await house.due.release_parked("push", "normal", 10) == 3
+
     async def test_the_newest_of_a_collapse_key_supersedes_the_others(self, house: Any) -> None:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)
         items = [notification(tenant, numbers[0], NOON + i, collapse_key="score") for i in range(2)]

@@ -44,7 +44,7 @@ class SqliteConfirm:
                     repeated += 1
                     continue
                 states[row.delivery] = after if not early else _noted(standing, after)
-                if early:
+                if early or (row.attempt > standing.last_attempt and after.state == standing.state):
                     transaction.run("INSERT OR IGNORE INTO early_news VALUES (?)", (row.delivery,))
                 elif after.state != standing.state:
                     notification, plan = planned[row.delivery]

@@ -12,6 +12,7 @@ from bellhouse.adapters.store.sqlite.events import (
     SELECT_EVENTS,
     SELECT_EVENTS_OF,
     STEP,
+    StateOf,
     fold,
     fold_all,
     pack,
@@ -40,6 +41,8 @@ from bellhouse.ports.store import (
 )
 
 _FRESH: Final = Standing(stale=False, superseded=False)
+_LAST: Final[frozenset[DeliveryState]] = TERMINAL - {"dead_lettered"} | {"sent"}
+"""States after which no attempt follows."""
 _LAST_ACT: Final = "SELECT coalesce(max(act), 0) FROM operator_acts"
 _PUT_DEAD_LETTER: Final = """
 INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, '', '', ?)
@@ -239,7 +242,12 @@ def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tal
             " (SELECT max(n) FROM delivery_events WHERE id = ? AND kind = ? AND previous = state)",
             (standing.step_state, standing.state, outcome.event.delivery, NEWS, outcome.event.delivery, NEWS),
         )
-    transaction.many("DELETE FROM early_news WHERE id = ?", [(i,) for i in identifiers])
+    transaction.many("DELETE FROM early_news WHERE id = ?", [(i,) for i in identifiers if not _is_ahead(states[i])])
+
+
+def _is_ahead(standing: StateOf) -> bool:
+    """Whether there is news of an attempt that is still to be settled: one that a killed process had failed over to."""
+    return standing.step_state not in _LAST and any(attempt > standing.last_attempt for attempt, _ in standing.news)
 
 
 def put_dead_letters(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
