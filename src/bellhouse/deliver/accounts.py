@@ -95,6 +95,10 @@ class Account:
         """Whether a contact point that names these providers can be reached through this one."""
         return not providers or self.name in providers or self.sheet.any_contact
 
+    def out(self, channel: Channel) -> bool:
+        """Whether it is known to be failing on this channel."""
+        return self.breakers[channel].state != "closed"
+
     def room(self, channel: Channel, count: int) -> int:
         """How many of `count` deliveries its breaker lets through now."""
         breaker = self.breakers[channel]

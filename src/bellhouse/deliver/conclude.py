@@ -44,6 +44,8 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False):
     retry: RetryPolicy
     luck: float
     """A random number from 0 up to 1, for jitter."""
+    out: bool = False
+    """Whether the provider is out by now: its breaker is not closed."""
 
 
 ACCOUNT_FAULT_WAIT_MS = 30_000
@@ -56,6 +58,9 @@ def conclude(verdict: Verdict, case: Circumstances) -> Conclusion:
             return Conclusion("delivered", "delivered:on_acceptance")
         case Accepted():
             return Conclusion("sent", "sent:accepted")
+        case Retry() if case.out:
+            # The outage failed, not the message: nothing is spent on it, though it may have been a probe.
+            return Conclusion("waiting", "waiting:outage", "outage")
         case Retry(after_ms=after_ms):
             attempts = case.attempts + 1
             if case.retry.exhausted(attempts):

@@ -325,7 +325,8 @@ class Lane:
                 self._send(other, [flight])
                 return
         verdict = account.judged(verdict)
-        case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck())
+        out = account.out(self._channel)
+        case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck(), out)
         conclusion = conclude(verdict, case)
         settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
         self._count(flight, account, conclusion.state, conclusion.reason, now)

@@ -57,7 +57,8 @@ def settled_flight(
     if again is not None and conclusion.state == "dead_lettered":
         letter = DeadLetter(again, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
         again = None
-    last = Outcome(event, tenant, again, now + conclusion.wait_ms)
+    parked = conclusion.waits == "outage"
+    last = Outcome(event, tenant, again, delivery.expires_at + 1 if parked else now + conclusion.wait_ms, parked)
     outcomes = (*(Outcome(failed, tenant) for failed in flight.events), last)
     return Settled(flight.ticket, outcomes, letter, *_follow_up(flight, conclusion, now))
 
@@ -82,7 +83,7 @@ def _next_record(flight: Flight, conclusion: Conclusion, provider: str, now: int
         calls=delivery.calls + calls,
         attempt=delivery.attempt + conclusion.counts,
         tried=(),
-        parked=False,
+        parked=conclusion.waits == "outage",
         unknown_since=now if conclusion.state == "unknown" else 0,
         unknown_at=provider if conclusion.state == "unknown" else "",
     )

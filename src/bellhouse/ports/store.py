@@ -281,7 +281,8 @@ class DueStore(Protocol):
         ...
 
     async def release_parked(self, channel: Channel, priority: Priority, limit: int) -> int:
-        """Append at most `limit` parked deliveries of a channel to the log."""
+        """Append at most `limit` parked deliveries of a channel to the log, in turn: one that is parked again comes
+        after all others."""
         ...
 
 

@@ -13,6 +13,9 @@ class SqliteDue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._released: dict[tuple[Channel, Priority], bytes] = {}
+        """The last that was released of each. What fails as a probe is parked again, and must not be the next one:
+        one message that no provider can take would keep all others waiting."""
 
     async def release_due(self, now: int, limit: int) -> int:
         if not self._database.rows("SELECT 1 FROM due WHERE due_at <= ? LIMIT 1", (now,)):
@@ -47,10 +50,7 @@ class SqliteDue:
 
     async def release_parked(self, channel: Channel, priority: Priority, limit: int) -> int:
         with self._database.write() as transaction:
-            keys = transaction.run(
-                "SELECT due_at, id FROM parked WHERE channel = ? AND priority = ? ORDER BY id LIMIT ?",
-                (channel, priority, limit),
-            ).fetchall()
+            keys = self._next_parked(transaction, channel, priority, limit)
             rows = transaction.many(
                 "SELECT due_at, id, topic, record FROM due WHERE due_at = ? AND id = ?", keys
             ).fetchall()
@@ -60,7 +60,20 @@ class SqliteDue:
                 "DELETE FROM parked WHERE channel = ? AND priority = ? AND id = ?",
                 [(channel, priority, identifier) for _, identifier in keys],
             )
+        if keys:
+            self._released[channel, priority] = keys[-1][1]
         return len(rows)
+
+    def _next_parked(self, transaction: Transaction, channel: Channel, priority: Priority, limit: int) -> list[Row]:
+        """The next ones in turn: those behind the last that was released, then from the first again."""
+        last = self._released.get((channel, priority), b"")
+        found: list[Row] = []
+        for where in ("id > ?", "id <= ?"):
+            found += transaction.run(
+                f"SELECT due_at, id FROM parked WHERE channel = ? AND priority = ? AND {where} ORDER BY id LIMIT ?",
+                (channel, priority, last, limit - len(found)),
+            ).fetchall()
+        return found
 
 
 def _append(transaction: Transaction, rows: Sequence[Row]) -> None:
