@@ -9,9 +9,11 @@ from typing import Final
 import msgspec
 
 from bellhouse.domain.delivery import Detail
+from bellhouse.domain.ids import TenantNo
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import News
 from bellhouse.ports.store import (
+    Concerned,
     Confirmed,
     ConfirmStore,
     NewsRow,
@@ -24,6 +26,8 @@ from bellhouse.ports.telemetry import Telemetry
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MAX_WAITING: Final = 20_000
 """News that may wait for their commit; beyond it a callback is refused, and its provider repeats it."""
+
+_COMPLAINTS: Final = ("complaint", "spamreport")
 
 
 class NewsBusy(Exception):
@@ -112,27 +116,42 @@ class NewsSettler:
         self._telemetry.callback_delay(provider, [max(0, now - at[c.delivery]) / 1000 for c in moved])
 
     async def _follow_up(self, effects: Sequence[tuple[str, News]]) -> None:
-        """Suppress, lift and retire what the news is about, for the tenants whose deliveries it names."""
+        """Suppress, lift and retire what the news is about, for the tenants whom it concerns."""
         known = await self._store.recipients_of([n.delivery_id for _, n in effects if n.delivery_id is not None])
+        everyone: Sequence[TenantNo] = ()
+        if any(news.delivery_id is None for _, news in effects):
+            everyone = await self._store.every_tenant()
         suppressions: list[Suppression] = []
         lifted: list[Suppression] = []
         retirements: list[Retirement] = []
         for provider, news in effects:
-            owner = known.get(news.delivery_id) if news.delivery_id is not None else None
-            if owner is None:
-                continue
-            tenant, recipient, contact = owner
+            concerned = known.get(news.delivery_id) if news.delivery_id is not None else None
             if news.effect == "retire":
-                retirements.append(Retirement(recipient, contact, news.reason or provider))
-            elif news.address:
-                entry = Suppression(tenant, news.address, _word(news), self._clock.now(), provider)
-                (lifted if news.reason == "opt_in" else suppressions).append(entry)
+                if concerned is not None:
+                    retirements.append(Retirement(concerned.recipient, concerned.contact, news.reason or provider))
+                continue
+            stops = _stops(provider, news, concerned, everyone, self._clock.now())
+            (lifted if news.reason == "opt_in" else suppressions).extend(stops)
         if suppressions or lifted or retirements:
             await self._store.follow_up(suppressions, lifted, retirements)
 
 
+def _stops(
+    provider: str, news: News, concerned: Concerned | None, everyone: Sequence[TenantNo], now: int
+) -> list[Suppression]:
+    """What news stops or lifts. A STOP answers the account's sender, whoever wrote last: it stops every tenant's."""
+    address = news.address or (concerned.address if concerned is not None else "")
+    owner = (concerned.tenant,) if concerned is not None else ()
+    tenants = everyone if news.delivery_id is None else owner
+    detail = f"{provider}: {news.reason or news.effect}"
+    return [Suppression(tenant, address, _word(news), now, detail) for tenant in tenants if address]
+
+
 def _word(news: News) -> str:
-    return "opt_out" if news.effect == "opt_out" or news.reason == "opt_in" else (news.reason or "bounce")
+    """The suppression's reason; the provider's own words are its detail."""
+    if news.effect == "opt_out" or news.reason == "opt_in":
+        return "opt_out"
+    return "complaint" if news.reason in _COMPLAINTS else "bounce"
 
 
 def _row(provider: str, news: News) -> NewsRow:

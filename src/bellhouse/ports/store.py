@@ -320,16 +320,29 @@ class NewsResult(msgspec.Struct, frozen=True):
     """Rows about deliveries that were never planned."""
 
 
+class Concerned(msgspec.Struct, frozen=True, gc=False):
+    """Whom a delivery was for."""
+
+    tenant: TenantNo
+    recipient: RecipientNo
+    contact: str
+    """The contact point's id."""
+    address: str
+    """Where that is; empty where the recipient or the contact point is gone."""
+
+
 class ConfirmStore(Protocol):
     async def news(self, rows: Sequence[NewsRow]) -> NewsResult:
         """Insert news and move its deliveries. A repeat is not inserted again; what overtakes its own attempt is
         kept and counts when the attempt is settled."""
         ...
 
-    async def recipients_of(
-        self, deliveries: Sequence[DeliveryId]
-    ) -> Mapping[DeliveryId, tuple[TenantNo, RecipientNo, str]]:
-        """Tenant, recipient and contact point id of planned deliveries."""
+    async def recipients_of(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, Concerned]:
+        """Whom planned deliveries were for."""
+        ...
+
+    async def every_tenant(self) -> Sequence[TenantNo]:
+        """All tenants: a STOP names no delivery and is said to an account that they share."""
         ...
 
     async def follow_up(

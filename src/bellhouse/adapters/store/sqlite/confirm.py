@@ -8,11 +8,12 @@ from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.adapters.store.sqlite.deliver import retire, suppress
 from bellhouse.adapters.store.sqlite.events import SELECT_EVENTS, InFlight, StateOf, fold_all
 from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.route import read_facts
 from bellhouse.domain.delivery import settled
-from bellhouse.domain.ids import DeliveryId, NotificationId, RecipientNo, TenantNo, notification_of
+from bellhouse.domain.ids import DeliveryId, NotificationId, TenantNo, notification_of
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
 from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import Confirmed, NewsResult, NewsRow, Retirement, Suppression
+from bellhouse.ports.store import Concerned, Confirmed, Facts, NewsResult, NewsRow, Retirement, Suppression
 
 _PUT_NEWS: Final = "INSERT INTO delivery_events VALUES (?, 1, ?, ?, ?, ?, 'news', ?) ON CONFLICT DO NOTHING RETURNING n"
 _UNSETTLED: Final[frozenset[DeliveryState]] = frozenset({"waiting", "unknown"})
@@ -53,13 +54,16 @@ class SqliteConfirm:
             tally.write(transaction)
         return NewsResult(moved, repeated, len(rows) - len(known))
 
-    async def recipients_of(
-        self, deliveries: Sequence[DeliveryId]
-    ) -> Mapping[DeliveryId, tuple[TenantNo, RecipientNo, str]]:
+    async def recipients_of(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, Concerned]:
+        planned = _planned(self._database, set(deliveries))
+        facts = read_facts(self._database, ((note.tenant, note.recipient) for note, _ in planned.values()))
         return {
-            identifier: (notification.tenant, notification.recipient, plan.contact)
-            for identifier, (notification, plan) in _planned(self._database, set(deliveries)).items()
+            identifier: Concerned(note.tenant, note.recipient, plan.contact, _address(facts, note, plan))
+            for identifier, (note, plan) in planned.items()
         }
+
+    async def every_tenant(self) -> Sequence[TenantNo]:
+        return [TenantNo(tenant) for (tenant,) in self._database.rows("SELECT tenant FROM tenants")]
 
     async def follow_up(
         self, suppressions: Sequence[Suppression], lifted: Sequence[Suppression], retirements: Sequence[Retirement]
@@ -94,6 +98,12 @@ def _planned(database: Database, deliveries: set[DeliveryId]) -> dict[DeliveryId
             if plan.ordinal == identifier[15]:
                 found[identifier] = (notification, plan)
     return found
+
+
+def _address(facts: Facts, notification: Notification, plan: PlannedDelivery) -> str:
+    profile = facts.profiles.get(notification.recipient)
+    contacts = profile.contacts if profile is not None else ()
+    return next((contact.address for contact in contacts if contact.id == plan.contact), "")
 
 
 def _with(standing: StateOf, row: NewsRow) -> StateOf:
