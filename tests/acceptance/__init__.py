@@ -1,0 +1,1 @@
+"""Black-box tests: real processes, spoken to over HTTP and the command line."""
