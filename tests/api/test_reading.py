@@ -328,8 +328,11 @@ async def test_a_list_is_filtered_and_paged(face: Face) -> None:
     waiting = (await face.call("GET", "/v1/notifications?state=waiting&type=order_shipped")).json["notifications"]
     assert len(waiting) == 4
     assert len((await face.call("GET", "/v1/notifications?since=0001-01-01T00:00:00Z")).json["notifications"]) == 4
-    wrong = await face.call("GET", "/v1/notifications?limit=0&state=lost&since=today")
-    assert wrong.faults == {"limit": "too_small", "state": "not_allowed", "since": "invalid_format"}
+    wrong = await face.call("GET", "/v1/notifications?limit=0&state=lost")
+    assert wrong.faults == {"limit": "too_small", "state": "not_allowed"}
+    for since in ("today", "0.5", "2026-11-23T05:00:00"):
+        for path in ("/v1/notifications", "/v1/dead-letters"):
+            assert (await face.call("GET", f"{path}?since={since}")).faults == {"since": "invalid_format"}
     assert (await face.call("GET", "/v1/notifications?cursor=abc")).problem.code == "invalid_cursor"
 
 

@@ -198,11 +198,19 @@ def _openapi() -> OpenAPIConfig:
 
 @post(
     "/callbacks/{provider:str}",
-    status_code=204,
+    status_code=200,
     summary="A provider's callback",
     operation_id="callback",
     tags=["Callbacks"],
-    responses=problems("unauthorized", "body_too_large", "not_found", always=("store_unavailable", "internal_error")),
+    response_description="Taken; nothing is said",
+    responses=problems(
+        "bad_request",
+        "unauthorized",
+        "not_found",
+        "body_too_large",
+        "busy",
+        always=("store_unavailable", "internal_error"),
+    ),
 )
 async def callback(provider: Annotated[str, PathParameter(description="The provider, such as `twilio`.")]) -> None:
     """Takes delivery receipts in the provider's own form, verified by its signature. The front answers it."""

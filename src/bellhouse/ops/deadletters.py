@@ -15,7 +15,7 @@ from bellhouse.ports.store import DeadLetterFilter, DeadLetterRow, DeadLetterSta
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, invalid
-from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
+from bellhouse.web.rest import OF_BODY, Given, Since, StrictRequest, caller_of, needs, problems, read_since
 from bellhouse.web.times import Moment, rfc3339, since_ms
 from bellhouse.web.words import Name
 
@@ -114,7 +114,7 @@ class DeadLettersController(Controller):
         reason: FromQuery[str | None] = None,
         provider: FromQuery[str | None] = None,
         letter_type: Annotated[str | None, QueryParameter(name="type")] = None,
-        since: FromQuery[Moment | None] = None,
+        since: Since = None,
         letter_state: Annotated[DeadLetterState, QueryParameter(name="state")] = "open",
         limit: Annotated[int, QueryParameter(ge=1, le=1_000, description="Items of a page.")] = 100,
         cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
@@ -126,7 +126,7 @@ class DeadLettersController(Controller):
             reason=reason,
             provider=provider,
             type=letter_type,
-            since=since_ms(since),
+            since=read_since(since),
             state=letter_state,
         )
         after = DeliveryId(read_cursor(cursor)) if cursor is not None else None

@@ -13,8 +13,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import IngestStore, Insights, ListQuery
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
-from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
-from bellhouse.web.times import Moment, since_ms
+from bellhouse.web.rest import Given, Since, StrictRequest, caller_of, needs, problems, read_since
 from bellhouse.web.words import NameInQuery, UserIdInQuery
 
 Reads = Given[Insights]
@@ -57,7 +56,7 @@ class NotificationsController(Controller):
         user_id: UserIdInQuery = None,
         notification_type: NameInQuery = None,
         notification_state: Annotated[NotificationState | None, QueryParameter(name="state")] = None,
-        since: Annotated[Moment | None, QueryParameter(description="Received at this moment or later.")] = None,
+        since: Since = None,
         limit: Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")] = 50,
         cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
     ) -> NotificationsAnswer:
@@ -67,7 +66,7 @@ class NotificationsController(Controller):
             user_id=user_id,
             type=notification_type,
             state=notification_state,
-            since=since_ms(since),
+            since=read_since(since),
             before=NotificationId(read_cursor(cursor)) if cursor is not None else None,
             limit=limit,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import ParameterKwarg, SkipValidation
+from litestar.params import ParameterKwarg, QueryParameter, SkipValidation
 from litestar.types import ExceptionHandlersMap, Guard
 
 from bellhouse.ports.store import StoreUnavailable
@@ -22,6 +22,7 @@ from bellhouse.web.body import BODY
 from bellhouse.web.codes import PROBLEMS, ProblemCode
 from bellhouse.web.decode import decode, parameter_fault
 from bellhouse.web.problems import MEDIA_TYPE, FieldError, Problem, ProblemDetails, invalid, store_problem
+from bellhouse.web.times import Moment, since_ms
 
 T = TypeVar("T")
 Given: TypeAlias = NamedDependency[SkipValidation[T]]
@@ -36,6 +37,20 @@ _OF_STATUS: Final[dict[int, ProblemCode]] = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
+
+
+Since = Annotated[
+    str | None,
+    QueryParameter(description="From this moment on: RFC 3339 with a zone.", schema_extra={"format": "date-time"}),
+]
+
+
+def read_since(text: str | None) -> int | None:
+    """The moment of a `since` in ms since the epoch. Raises Problem; the framework would take a bare number, too."""
+    try:
+        return None if text is None else since_ms(msgspec.convert(text, Moment))
+    except msgspec.ValidationError as error:
+        raise invalid(parameter_fault("since", str(error))) from error
 
 
 class StrictRequest(Request[Any, Any, Any]):
