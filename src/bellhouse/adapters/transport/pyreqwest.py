@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import cycle
 
 import msgspec
+from cryptography.x509 import load_pem_x509_certificates
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import DetailedPyreqwestError, PoolTimeoutError, RequestTimeoutError
 
@@ -50,6 +51,8 @@ class PyreqwestTransport:
 
     def __init__(self, config: TransportConfig) -> None:
         """Opens nothing yet. Raises ValueError where the base URL or the certificate is none."""
+        if not config.base_url.startswith(("https://", "http://")):
+            raise ValueError("a base URL begins with https:// or http://")
         self._config = config
         self._base = config.base_url.rstrip("/")
         count = max(1, config.connections) if config.http2 else 1
@@ -139,5 +142,6 @@ def _client(config: TransportConfig, count: int) -> Client:
         if config.base_url.startswith("http://"):
             builder = builder.http2_prior_knowledge()
     if config.ca_pem is not None:
+        load_pem_x509_certificates(config.ca_pem)  # pyreqwest takes nonsense, and then trusts nobody
         builder = builder.add_root_certificate_pem(config.ca_pem)
     return builder.build()

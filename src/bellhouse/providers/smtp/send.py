@@ -14,6 +14,7 @@ from bellhouse.providers.smtp.session import Job, Session
 
 _MAILS_PER_CONNECTION = 8
 """A second connection is opened only for more mails than this: one costs several round trips and a TLS handshake."""
+_FAREWELL_S = 2.0
 _VAIN_CONNECTIONS = 2
 """So many connections in a row that settle no mail end a batch's turn."""
 
@@ -62,8 +63,10 @@ class SmtpProvider:
 
     async def stop(self) -> None:
         """Say goodbye on the connections that are idle; those in use end with their batch."""
-        while self._idle:
-            self._idle.pop().quit()
+        leaving = [session.quit() for session in self._idle]
+        self._idle.clear()
+        if leaving:
+            await asyncio.wait(leaving, timeout=_FAREWELL_S)
 
     def _jobs(self, batch: Sequence[Message], report: Report) -> "deque[Job]":
         now_s = self._clock.now() // 1000
@@ -83,7 +86,7 @@ class SmtpProvider:
 
     async def _lane(self, jobs: "deque[Job]") -> Retry | AccountFault | None:
         """Deliver until no job is left; or why this lane gave up."""
-        vain = 0
+        vain, last = 0, Retry("every connection ended", "connect")
         while jobs and vain < _VAIN_CONNECTIONS:
             async with self._turns:
                 kept = self._kept()
@@ -97,7 +100,8 @@ class SmtpProvider:
                 vain = 0
             elif kept is None:  # a kept connection may have died of old age
                 vain += 1
-        return Retry("the relay ends its connections", "connect") if jobs else None
+                last = Retry(session.lost or last.reason, session.lost_code)
+        return last if jobs else None
 
     def _kept(self) -> Session | None:
         oldest = asyncio.get_running_loop().time() - self._config.idle_s

@@ -26,15 +26,17 @@ _ORCPT_SAFE = re.compile(r"[!-*,-<>-~]+")
 class Job:
     """One mail of a batch on its way."""
 
-    __slots__ = ("began", "index", "mail", "returns", "settle", "verdict", "written")
+    __slots__ = ("began", "index", "mail", "named", "returns", "settle", "verdict", "written")
 
     def __init__(self, index: int, mail: Mail, settle: Callable[["Job", Verdict], None]) -> None:
         self.index = index
         self.mail = mail
         self.settle = settle
         self.began = 0.0
+        self.named = False
+        """Whether MAIL was taken, so that what is said next is about the recipient."""
         self.returns = 0
-        """How often a connection ended before this mail's body was written."""
+        """How many connections ended with this mail before they had settled any."""
         self.written = False
         """Whether the body has been handed to a connection: from then on silence is an unknown outcome."""
         self.verdict: Verdict | None = None
@@ -66,6 +68,7 @@ class Session(asyncio.Protocol):
         self._jobs: deque[Job] = deque()
         self._unsettled: set[Job] = set()
         self._done: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         self._watch: asyncio.TimerHandle | None = None
         self._since = 0.0
         self._pipelines = False
@@ -116,6 +119,8 @@ class Session(asyncio.Protocol):
         self.abort("the relay closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
         self.abort(f"the connection ended: {exc}" if exc is not None else "the connection ended")
 
     # Talking before mails
@@ -184,13 +189,14 @@ class Session(asyncio.Protocol):
             raise
         self.idle_since = self._loop.time()
 
-    def quit(self) -> None:
-        """Say goodbye and close, without waiting for an answer."""
+    def quit(self) -> "asyncio.Future[None]":
+        """Say goodbye and close, without waiting for an answer; the future is done when the socket is closed."""
         if self.lost is None and self._transport is not None:
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
             self.lost = "closed"
         self._disarm()
+        return self._closed
 
     def abort(self, reason: str) -> None:
         """End the connection: what was written without a reply is unknown, the rest goes back to the queue."""
@@ -212,9 +218,14 @@ class Session(asyncio.Protocol):
             job.settle(job, job.verdict)
         elif job.written:
             job.settle(job, Unknown(f"no reply after the final dot: {reason}", "no_answer"))
-        elif job.returns < _MOST_RETURNS:
-            job.returns += 1
-            self._jobs.appendleft(job)
+        elif self.settled or job.returns < _MOST_RETURNS:
+            # That a connection ends after serving is its own affair; only one that served nobody counts.
+            job.named = False
+            if self.settled:
+                self._jobs.appendleft(job)
+            else:
+                job.returns += 1
+                self._jobs.append(job)  # last, in case it is this very mail that ends connections
         else:
             job.settle(job, Retry(reason, self.lost_code))
 
@@ -245,6 +256,8 @@ class Session(asyncio.Protocol):
         elif not reply.ok:
             job.verdict = replies.at_mail(reply)
             self._leave_out(job)
+        else:
+            job.named = True
 
     def _on_rcpt(self, job: Job, reply: Reply) -> None:
         if reply.unlawful:
@@ -361,7 +374,7 @@ class Session(asyncio.Protocol):
         """
         if job.written:
             self._settle(job, replies.at_dot(reply))
-        elif reply.enhanced.startswith("4.7."):
+        elif job.named and reply.enhanced.startswith("4.7."):
             self._settle(job, replies.at_rcpt(reply))
         self.lost_code = reply.word
         self.abort("the relay closes the connection")
