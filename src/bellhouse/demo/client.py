@@ -9,8 +9,8 @@ from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, Transport
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Exchange, NoAnswer, NotSent, Request, Response
 
-_TIMEOUT_S: Final = 30.0
-_TRIES: Final = 8
+_TIMEOUT_S: Final = 10.0
+_TRIES: Final = 6
 _LONGEST_WAIT_S: Final = 3.0
 _OK: Final = frozenset({200, 201, 202, 204})
 _LATER: Final = frozenset({429, 503})

@@ -110,12 +110,23 @@ class Player:
         self._critical = _critical_types(day)
         self._singles = asyncio.Semaphore(_SINGLES_AT_ONCE)
         self._batches = asyncio.Semaphore(_BATCHES_AT_ONCE)
+        self._held_ms = 0
+        self._held_since: int | None = None
         self.answers = Answers()
 
+    def hold(self, *, back: bool) -> None:
+        """Let the day stand still, or go on: for a machine that cannot keep up with it."""
+        now = self._clock.now()
+        if back and self._held_since is None:
+            self._held_since = now
+        elif not back and self._held_since is not None:
+            self._held_ms += now - self._held_since
+            self._held_since = None
+
     @property
-    def left(self) -> int:
-        """Events whose moment has not come."""
-        return len(self._events)
+    def day_now(self) -> int:
+        """What the clock shows in the play (ms since the epoch), without the time for which it stood still."""
+        return (self._clock.now() if self._held_since is None else self._held_since) - self._held_ms
 
     async def play(self) -> Answers:
         """Send everything; returns when each event has its answer."""
@@ -126,7 +137,7 @@ class Player:
         return self.answers
 
     def _due(self) -> list[EventLine]:
-        now = self._clock.now()
+        now = self.day_now
         due = []
         while self._events and self._pace.of(moment(self._events[0].at)) <= now:
             due.append(self._events.popleft())

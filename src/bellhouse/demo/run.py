@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -44,6 +45,8 @@ from bellhouse.simulator.client import SimulatorClient
 
 _LOOK_S: Final = 0.5
 _STEP_S: Final = 0.1
+_BEHIND: Final = 12_000
+"""So many deliveries on their way are more than a laptop should have: the day stands still until they are fewer."""
 _WIDTH: Final = 120
 """Of the tables where there is no terminal that has a width."""
 _PEOPLE_AT_ONCE: Final = 500
@@ -82,12 +85,22 @@ def run(options: Options) -> int:
         console = Console(width=_WIDTH)
     show: Show = Silent() if options.json else Picture(console) if console.is_terminal else Lines(console)
     with _folder(options.keep) as folder:
-        report = asyncio.run(_Demo(options, Path(folder), SystemClock(), show).run())
+        report = asyncio.run(_until_told(_Demo(options, Path(folder), SystemClock(), show)))
     if options.json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         final(console, report)
     return 0 if report.sound else 1
+
+
+async def _until_told(demo: "_Demo") -> Report:
+    """Run the demo; SIGTERM ends it like Ctrl-C, so that nothing that it started outlives it."""
+    running = asyncio.create_task(demo.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
@@ -231,8 +244,9 @@ class _Demo:
         looking = asyncio.create_task(self._look(start, length_ms, player, disturber, watch))
         try:
             while not playing.done():
-                since = self._clock.now() - start
-                await asyncio.to_thread(disturber.step, since / length_ms, max(0, since))
+                share = (player.day_now - start) / length_ms
+                since = max(0, self._clock.now() - start)
+                await asyncio.to_thread(disturber.step, share, since)
                 await asyncio.wait({playing}, timeout=_STEP_S)
         finally:
             looking.cancel()
@@ -247,7 +261,8 @@ class _Demo:
             with suppress(Refusal):
                 reading = await watch.look()
                 self._note_breakers(reading)
-                share = (self._clock.now() - start) / length_ms
+                player.hold(back=reading.ledger.open > _BEHIND)
+                share = max(0.0, (player.day_now - start) / length_ms)
                 self._show.look(share, player.answers.asked, reading, disturber.current)
             await self._clock.sleep(_LOOK_S)
 

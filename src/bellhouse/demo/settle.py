@@ -9,7 +9,7 @@ from bellhouse.demo.watch import Ledger, Watch
 from bellhouse.ports.clock import Clock
 from bellhouse.simulator.client import SimulatorClient
 
-_PATIENCE_S: Final = 40.0
+_PATIENCE_S: Final = 20.0
 _LOOK_S: Final = 0.25
 _SOON_MS: Final = 5_000
 """What may leave within this time is waited for."""
@@ -20,10 +20,14 @@ _RETURNING: Final = frozenset(
 
 
 async def until_still(watch: Watch, outside: SimulatorClient, database: Path, clock: Clock) -> bool:
-    """Return True when nothing moves, or False when something still did after the patience for it."""
+    """Return True when nothing moves, or False when something should but did not for as long as the patience."""
     deadline = clock.monotonic() + _PATIENCE_S
+    before: Ledger | None = None
     while clock.monotonic() < deadline:
         ledger = await watch.ledger()
+        if before is not None and ledger.lines != before.lines:
+            deadline = clock.monotonic() + _PATIENCE_S
+        before = ledger
         calm = not ledger.moving and not outside.pending_callbacks()["pending"] and not await watch.backlog()
         if calm and not await _returning(ledger, database, clock):
             return True

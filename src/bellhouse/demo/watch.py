@@ -1,7 +1,7 @@
 """Looks at the platform while it works, through what any operator has: `/metrics`, the breakers and the ledger."""
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -11,6 +11,8 @@ from bellhouse.demo.client import Client
 from bellhouse.ports.clock import Clock
 
 _SERIES: Final = re.compile(rb"^(\w+)(?:\{(.*)\})? (\S+)$", re.M)
+_WINDOW_S: Final = 3.0
+"""Over how long rates are taken: a process hands its counters on about once a second."""
 _LABEL: Final = re.compile(rb'(\w+)="((?:[^"\\]|\\.)*)"')
 
 Labels = Mapping[str, str]
@@ -60,6 +62,12 @@ class Ledger(msgspec.Struct, frozen=True):
         return sum(line.counted for line in self.lines if (line.level, line.state) == (level, state))
 
     @property
+    def open(self) -> int:
+        """Deliveries that have not ended and notifications that are not routed."""
+        waiting = self.of("delivery", "waiting") + self.of("notification", "waiting")
+        return waiting + self.moving
+
+    @property
     def moving(self) -> int:
         """What is still on its way by itself: in somebody's hands, or of unknown outcome."""
         return self.of("delivery", "in_flight") + self.of("delivery", "unknown")
@@ -92,7 +100,7 @@ class Metrics:
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How things stood at one moment; rates are a second, since the reading before."""
+    """How things stood at one moment; rates are a second, over the last seconds."""
 
     at_s: float
     accepted: int
@@ -116,7 +124,7 @@ class Watch:
         self._client = client
         self._clock = clock
         self._began = clock.monotonic()
-        self._before: tuple[float, Metrics] | None = None
+        self._past: deque[tuple[float, Metrics]] = deque()
 
     async def look(self) -> Reading:
         """Read everything once. Raises Refusal where the platform does not answer."""
@@ -124,8 +132,10 @@ class Watch:
         breakers = await self._client.get("/v1/breakers", _Breakers)
         ledger = await self.ledger()
         now = self._clock.monotonic()
-        before = self._before or (now, metrics)
-        self._before = (now, metrics)
+        self._past.append((now, metrics))
+        while len(self._past) > 2 and now - self._past[1][0] >= _WINDOW_S:
+            self._past.popleft()
+        before = self._past[0]
         return Reading(
             at_s=now - self._began,
             accepted=ledger.accepted,
