@@ -65,9 +65,10 @@ class SqliteIngest:
             return results
         self._keys.catch_up(accepted, now)
         keyed.sort()
+        suspects = self._keys.suspects([key for key, _ in keyed])
         rows = []
         for key, index in keyed:
-            closed = self._keys.find_closed(transaction, key, segment, now)
+            closed = self._keys.find_closed(transaction, key, segment, now) if key in suspects else None
             if closed is None:
                 rows.append((segment, key, items[index].notification.id, items[index].fingerprint))
             else:
