@@ -163,10 +163,12 @@ async def ask(app: ASGIApp, method: str, path: str, headers: Mapping[str, str], 
 
 
 async def callbacks(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands for the callbacks: says which path it was asked for."""
-    await receive()
-    await send({"type": "http.response.start", "status": 204, "headers": [(b"x-path", scope["path"].encode())]})
-    await send({"type": "http.response.body", "body": b""})
+    """Stands for the callbacks: says which path it was asked for, or refuses with the status that it is sent."""
+    status = int((await receive())["body"] or b"200")
+    headers = [(b"x-path", scope["path"].encode()), (b"retry-after", b"1"), (b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"not so", "more_body": True})
+    await send({"type": "http.response.body", "body": b" fast"})
 
 
 def make_face(folder: Path, limits: Limits) -> Face:

@@ -348,9 +348,26 @@ async def test_health_needs_no_key_and_says_what_is_missing(face: Face) -> None:
 
 
 async def test_callbacks_go_to_their_own_application(face: Face) -> None:
-    answer = await face.call("POST", "/callbacks/twilio", raw=b"a=b", token="")
-    assert (answer.status, answer.headers["x-path"]) == (204, "/callbacks/twilio")
+    answer = await face.call("POST", "/callbacks/twilio", raw=b"204", token="")
+    assert (answer.status, answer.headers["x-path"], answer.body) == (204, "/callbacks/twilio", b"not so fast")
     assert ("/callbacks/{provider}", 204) in face.telemetry.answers
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "bad_request"),
+        (401, "unauthorized"),
+        (404, "not_found"),
+        (413, "body_too_large"),
+        (503, "busy"),
+    ],
+)
+async def test_a_refused_callback_is_a_problem_too(face: Face, status: int, code: str) -> None:
+    answer = await face.call("POST", "/callbacks/twilio", raw=b"%d" % status, token="")
+    assert (answer.problem.code, answer.problem.detail) == (code, "Not so fast.")
+    assert answer.headers["retry-after"] == "1"
+    assert ("/callbacks/{provider}", status) in face.telemetry.answers
 
 
 async def test_what_is_not_there_is_a_problem_too(face: Face) -> None:

@@ -38,6 +38,7 @@ from bellhouse.recipients.api import RecipientsController, SuppressionsControlle
 from bellhouse.templates.render import Renderer
 from bellhouse.web.auth import CALLER, Keyring
 from bellhouse.web.body import Disconnected, buffered
+from bellhouse.web.codes import ProblemCode
 from bellhouse.web.health import HealthController, MetricsText, Readiness
 from bellhouse.web.limits import Limits
 from bellhouse.web.pages import DOCUMENT, ROOT, Document, ReferencePage, asset
@@ -53,6 +54,14 @@ DESCRIPTION: Final = (
 _UNMATCHED: Final = "other"
 _CALLBACKS: Final = "/callbacks/"
 _OPENAPI: Final = "/openapi.json"
+_REFUSALS: Final[dict[int, ProblemCode]] = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    413: "body_too_large",
+    503: "busy",
+}
+"""What the statuses of refused callbacks are called."""
 _TO_REFERENCE: Final = Reply(307, b"", ((b"location", ROOT.encode()),))
 """Whoever opens the API in a browser wants the reference."""
 
@@ -284,7 +293,7 @@ class _Front:
         if path == _OPENAPI:
             scope["path"], scope["raw_path"] = DOCUMENT, DOCUMENT.encode()
         if path.startswith(_CALLBACKS) and scope["method"] == "POST":
-            await self._callbacks(scope, receive, send)
+            await self._callbacks(scope, receive, _in_problems(send))
             return
         if path.startswith("/v1/"):
             authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
@@ -293,6 +302,28 @@ class _Front:
 
     def _mistake(self, error: Exception) -> None:
         self._logbook.note("error", "Request failed", error=f"{type(error).__name__}: {error}")
+
+
+def _in_problems(send: Send) -> Send:
+    """A `send` that turns the refusals of the callbacks, which know no HTTP face, into problem details."""
+    refused: Message | None = None
+    reason = b""
+
+    async def translated(message: Message) -> None:
+        nonlocal refused, reason
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            refused = message
+            return
+        if refused is None:
+            await send(message)
+            return
+        reason += message.get("body", b"")
+        if not message.get("more_body", False):
+            kept = tuple(header for header in refused["headers"] if header[0] == b"retry-after")
+            code = _REFUSALS.get(refused["status"], "bad_request")
+            await problem_reply(Problem(code, f"{reason.decode().capitalize()}.", headers=kept)).send(send)
+
+    return translated
 
 
 async def _other(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,23 +1,22 @@
 """`POST /callbacks/{provider}`: a raw ASGI callable that verifies, reads and settles a provider's callback."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
 
 from bellhouse.confirm.settle import NewsBusy, NewsSettler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, CallbackRefused, CallbackRequest
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
-from bellhouse.web.codes import ProblemCode
-from bellhouse.web.problems import Problem, store_problem
-from bellhouse.web.reply import Receive, Reply, Scope, Send, problem_reply
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX: Final = "/callbacks/"
 _MAX_BODY: Final = 2 * 1024 * 1024
 """SendGrid sends batches of about 768 KB; the rest is far smaller."""
-_RETRY_S: Final = 1
-_TAKEN: Final = Reply(200, b"", (), (b"content-type", b"text/plain; charset=utf-8"))
-_CODES: Final[dict[int, ProblemCode]] = {400: "bad_request", 401: "unauthorized", 413: "body_too_large"}
+_RETRY_AFTER: Final = (b"retry-after", b"1")
 
 
 class CallbackDoor:
@@ -44,11 +43,11 @@ class CallbackDoor:
         provider = scope["path"].removeprefix(PREFIX).strip("/")
         reader = self._readers.get(provider)
         if reader is None:
-            await problem_reply(Problem("not_found", "No such provider is configured.")).send(send)
+            await _answer(send, 404, "no such provider is configured")
             return
         body = await _body(receive)
         if body is None:
-            await problem_reply(Problem("body_too_large", "A callback takes at most 2 MiB.")).send(send)
+            await _answer(send, 413, "a callback takes at most 2 MiB")
             return
         try:
             news = reader.read(self._request(scope, body))
@@ -56,13 +55,11 @@ class CallbackDoor:
         except CallbackRefused as refused:
             self._telemetry.callbacks(provider, "refused" if refused.status == 401 else "malformed")
             self._logbook.note("warning", "Callback refused", provider=provider, reason=refused.reason)
-            await problem_reply(_refusal(refused.status, refused.reason)).send(send)
-        except NewsBusy:
-            await problem_reply(Problem("busy", "Other callbacks wait.", retry_after_s=_RETRY_S)).send(send)
-        except StoreUnavailable as error:
-            await problem_reply(store_problem(error)).send(send)
+            await _answer(send, refused.status, refused.reason)
+        except (NewsBusy, StoreUnavailable):
+            await _answer(send, 503, "try again", _RETRY_AFTER)
         else:
-            await _TAKEN.send(send)
+            await _answer(send, 200, "")
 
     def _request(self, scope: Scope, body: bytes) -> CallbackRequest:
         query = scope["query_string"].decode("latin-1")
@@ -86,6 +83,8 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def _refusal(status: int, reason: str) -> Problem:
-    """A callback that need not be repeated, as a problem."""
-    return Problem(_CODES.get(status, "bad_request"), f"The callback is refused: {reason}.")
+async def _answer(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+    body = text.encode()
+    start = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
