@@ -7,6 +7,7 @@ from typing import Final
 
 import page_api
 import page_architecture
+import page_simulator
 import page_words
 import typer
 from typer.cli import get_docs_for_click
@@ -73,6 +74,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "api.md": page_api.page,
     "states.md": page_words.states,
     "reasons.md": page_words.reasons,
+    "simulator.md": page_simulator.page,
     "../architecture.md": page_architecture.page,
 }
 

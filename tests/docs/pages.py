@@ -49,7 +49,8 @@ def steps_of(page: Path) -> list[Step]:
     """The `sh` blocks of a page in order, each with the `text` or `json` block right behind it."""
     blocks = blocks_of(page)
     steps = []
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for place, block in enumerate(blocks):
+        following = blocks[place + 1] if place + 1 < len(blocks) else None
         if block.language == "sh" and "apart" not in block.words:
             shown = following if following is not None and following.language in ("text", "json") else None
             steps.append(Step(block, shown))
