@@ -68,6 +68,8 @@ async def test_contact_points_are_kept_in_one_spelling_with_a_stable_id(face: Fa
     ]
     again = (await face.call("PUT", "/v1/recipients/ada", {"contacts": spelled})).json["contacts"]
     assert again == first
+    await face.call("POST", "/v1/recipients/batch", {"recipients": [RECIPIENT | {"user_id": "ada"}]})
+    assert (await face.call("GET", "/v1/recipients/ada")).json["contacts"] == first
 
 
 async def test_a_put_keeps_preferences_unless_it_brings_some(face: Face) -> None:

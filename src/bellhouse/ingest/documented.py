@@ -1,6 +1,6 @@
 """The two hot requests as Litestar handlers: so they are in the OpenAPI document, whoever answers them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from litestar import Controller, Response, post
 from litestar.openapi.datastructures import ResponseSpec
@@ -9,12 +9,12 @@ from litestar.params import HeaderParameter, JSONBody
 from bellhouse.ingest.api import IngestApi
 from bellhouse.ingest.dryrun import DryRunAnswer
 from bellhouse.ingest.wire import AcceptedAnswer, BatchAnswer, BatchRequest, NotificationRequest
-from bellhouse.web.body import BODY
+from bellhouse.web.codes import ProblemCode
 from bellhouse.web.reply import Reply
-from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
+from bellhouse.web.rest import OF_BODY, Given, StrictRequest, body_of, caller_of, needs, problems
 
 Api = Given[IngestApi]
-_BUSY = ("rate_limited", "backlog_full", "busy")
+_BUSY: Final[tuple[ProblemCode, ...]] = ("rate_limited", "backlog_full", "busy")
 
 
 class IngestController(Controller):
@@ -49,7 +49,7 @@ class IngestController(Controller):
     ) -> Response[AcceptedAnswer]:
         """Accept one notification: durable before the answer; `dry_run` only says what would happen."""
         headers = dict(request.scope["headers"])
-        return _response(await ingest_api.accept_one(caller_of(request), headers, request.scope[BODY]))  # type: ignore[literal-required]  # our own key
+        return _response(await ingest_api.accept_one(caller_of(request), headers, body_of(request)))
 
     @post(
         "/batch",
@@ -68,7 +68,7 @@ class IngestController(Controller):
     ) -> Response[BatchAnswer]:
         """Accept many notifications, each judged on its own: a faulty one is an error in its place."""
         headers = dict(request.scope["headers"])
-        return _response(await ingest_api.accept_batch(caller_of(request), headers, request.scope[BODY]))  # type: ignore[literal-required]  # our own key
+        return _response(await ingest_api.accept_batch(caller_of(request), headers, body_of(request)))
 
 
 def _response(reply: Reply) -> Response[Any]:

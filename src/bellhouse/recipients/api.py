@@ -7,7 +7,7 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from bellhouse.domain.ids import DeliveryId, from_text
-from bellhouse.domain.recipient import Preferences
+from bellhouse.domain.recipient import Preferences, Profile
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import RecipientStore, Suppression
 from bellhouse.recipients.contacts import suppressed_form
@@ -65,10 +65,14 @@ class RecipientsController(Controller):
     ) -> RecipientsAnswer:
         """Create or replace many recipients in one go; all of them, or none where one is faulty."""
         caller, now = caller_of(request), clock.now()
-        profiles, errors = [], []
+        profiles: list[Profile] = []
+        errors: list[FieldError] = []
         for index, item in enumerate(data.recipients):
+            found = await recipient_store.get_recipient(caller.tenant, item.user_id)
             try:
-                profiles.append(profile_of(item.user_id, item, None, now, f"recipients[{index}]."))
+                profiles.append(
+                    profile_of(item.user_id, item, found[1] if found else None, now, f"recipients[{index}].")
+                )
             except Problem as problem:
                 errors.extend(problem.errors)
         if errors:

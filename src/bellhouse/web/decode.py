@@ -15,6 +15,9 @@ T = TypeVar("T")
 MAX_FAULTS: Final = 100
 """The most faulty fields that one answer lists: a bound on its size, far above what a person mends at once."""
 
+_CONTAINERS: Final[dict[type, tuple[type, ...]]] = {dict: (dict, msgspec.Struct), list: (list, tuple)}
+"""Which types take a JSON object, and which a list."""
+
 _ENUM: Final = re.compile(r"Invalid enum value (.*)")
 _BOUND: Final = re.compile(r"Expected `(\w+)`.* (<=|<|>=|>) (-?[\d.]+)")
 _PATTERN: Final = re.compile(r"Expected `str` matching regex .*")
@@ -120,7 +123,7 @@ def _plain(wanted: Any, value: Any) -> Any:
     if get_origin(wanted) not in (Union, UnionType):
         return wanted
     members = [_plain(member, value) for member in get_args(wanted) if member is not NoneType]
-    containers = {dict: (dict, msgspec.Struct), list: (list, tuple)}.get(type(value), ())
+    containers = _CONTAINERS.get(type(value), ())
     for member in members:
         origin = get_origin(member) or member
         if isinstance(origin, type) and containers and issubclass(origin, containers):
