@@ -14,6 +14,7 @@ from bellhouse.deliver.meter import Meter
 from bellhouse.deliver.outcomes import (
     detail_of,
     price_of,
+    settled_accepted,
     settled_flight,
     settled_found,
     settled_no_provider,
@@ -23,7 +24,7 @@ from bellhouse.deliver.outcomes import (
 )
 from bellhouse.deliver.prepare import Preparer, open_record
 from bellhouse.deliver.settler import Settled, Settler
-from bellhouse.domain.attempt import Unknown, Verdict, name_of
+from bellhouse.domain.attempt import Accepted, Unknown, Verdict, name_of
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.retry import RetryPolicy
@@ -311,9 +312,11 @@ class Lane:
 
     def _judge(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
         """Settle a delivery by its verdict, or ask the next provider at once."""
+        if isinstance(verdict, Accepted):
+            self._accepted(account, flight, verdict, seconds)
+            return
         sheet = account.sheet
         self._meter.answered(sheet.name, verdict.code, name_of(verdict), seconds)
-        self._meter.paid(sheet.name, sheet.currency, price_of(verdict, sheet))
         account.note(self._channel, verdict)
         now = self._clock.now()
         if asks_another(verdict):
@@ -329,22 +332,28 @@ class Lane:
         case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck(), out)
         conclusion = conclude(verdict, case)
         settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
-        self._count(flight, account, conclusion.state, conclusion.reason, now)
+        if conclusion.state == "dead_lettered":
+            self._meter.dead_lettered(conclusion.reason)
         if conclusion.counts and conclusion.waits != "no":
             self._meter.retried(sheet.name, flight.delivery.attempt + 1)
-        if name_of(verdict) != "accepted":
-            self._parts.logbook.delivery_attempted(
-                flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
-            )
+        self._parts.logbook.delivery_attempted(
+            flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
+        )
         self._finish(flight, settled)
 
-    def _count(self, flight: Flight, account: Account, state: str, reason: str, now: int) -> None:
-        if state == "dead_lettered":
-            self._meter.dead_lettered(reason)
-        elif state == "delivered":
+    def _accepted(self, account: Account, flight: Flight, verdict: Accepted, seconds: float) -> None:
+        sheet = account.sheet
+        price = price_of(verdict, sheet)
+        self._meter.answered(sheet.name, verdict.code, "accepted", seconds)
+        if price:
+            self._meter.paid(sheet.name, sheet.currency, price)
+        account.note(self._channel, verdict)
+        now = self._clock.now()
+        if verdict.delivered:
             self._meter.delivered(flight.notification.type)
-        if state == "delivered" or (state == "sent" and not account.sheet.confirms):
+        if verdict.delivered or not sheet.confirms:
             self._meter.ended(max(0, now - flight.delivery.ready_at) / 1000)
+        self._finish(flight, settled_accepted(flight, sheet, verdict, price, seconds, now))
 
 
 def _message(flight: Flight, now: int) -> Message:

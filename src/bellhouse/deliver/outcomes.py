@@ -40,6 +40,31 @@ def price_of(verdict: Verdict, sheet: Sheet) -> float:
     return sheet.price if verdict.price is None else verdict.price
 
 
+def settled_accepted(
+    flight: Flight, sheet: Sheet, verdict: Accepted, price: float, seconds: float, now: int
+) -> Settled:
+    """The outcome of a delivery that its provider took: what nearly all come to, so it is written down directly."""
+    delivery = flight.delivery
+    tenant = flight.notification.tenant
+    detail = Detail(
+        "delivered:on_acceptance" if verdict.delivered else "sent:accepted",
+        sheet.name,
+        flight.call,
+        "accepted",
+        verdict.code,
+        verdict.message_id,
+        round(seconds * 1000, 1),
+        None,
+        price,
+    )
+    n = delivery.step + len(flight.events)
+    state: DeliveryState = "delivered" if verdict.delivered else "sent"
+    last = Outcome(Event(delivery.id, "worker", n, state, now, "in_flight", encode(detail)), tenant)
+    if not flight.events:
+        return Settled(flight.ticket, (last,))
+    return Settled(flight.ticket, (*(Outcome(failed, tenant) for failed in flight.events), last))
+
+
 def settled_flight(
     flight: Flight, sheet: Sheet, verdict: Verdict, seconds: float, conclusion: Conclusion, now: int
 ) -> Settled:
@@ -49,8 +74,6 @@ def settled_flight(
     detail = detail_of(flight, sheet, verdict, seconds, conclusion.reason)
     n = delivery.step + len(flight.events)
     event = Event(delivery.id, "worker", n, conclusion.state, now, "in_flight", encode(detail))
-    if conclusion.waits == "no" and not flight.events and conclusion.state in ("sent", "delivered"):
-        return Settled(flight.ticket, (Outcome(event, tenant),))
     again = letter = None
     if conclusion.waits != "no" or conclusion.state == "dead_lettered":
         again = _next_record(flight, conclusion, sheet.name, now)
