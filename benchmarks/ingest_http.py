@@ -1,6 +1,6 @@
 """What accepting over HTTP costs: single requests and batches, beside an empty ASGI application in the same run.
 
-    python -m benchmarks.ingest_http [--requests 40000] [--batches 60] [--clients 64] [--json]
+    python -m benchmarks.ingest_http [--requests 40000] [--batches 60] [--clients 64] [--no-keys] [--json]
 
 The server and the load generator are processes of their own; CPU is the server process's alone.
 """
@@ -199,9 +199,14 @@ _PRIORITIES = ("critical", "high", "normal", "low")
 _NUMBER = itertools.count()
 
 
+KEYED = True
+"""Whether each notification brings an idempotency key, which costs the store a place in a random b-tree."""
+
+
 def _body() -> str:
     number = next(_NUMBER)
-    return BODY % (number * 7919 % RECIPIENTS, _PRIORITIES[number & 3], number, number)
+    body = BODY % (number * 7919 % RECIPIENTS, _PRIORITIES[number & 3], number, number)
+    return body if KEYED else body.partition(',"idempotency_key"')[0] + "}"
 
 
 def singles(count: int) -> Iterator[bytes]:
@@ -260,7 +265,10 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--no-keys", action="store_true")
     given = parser.parse_args()
+    global KEYED  # noqa: PLW0603  # set once, before anything is sent
+    KEYED = not given.no_keys
     figures = [
         figure
         for which in ("empty", "bellhouse")
