@@ -116,6 +116,11 @@ async def test_a_role_that_dies_of_its_start_is_given_pauses_that_grow():
     assert child.pause_s(60.0) == 0.0
 
 
+async def test_a_role_that_is_killed_after_its_start_is_back_at_once_however_often():
+    child = _Child("bulk", None)
+    assert [child.pause_s(0.5, killed=True) for _ in range(5)] == [0.0] * 5
+
+
 async def test_a_crash_loop_does_not_keep_it_from_ending(tmp_path):
     serving = Serving(tmp_path, mode="crash")
     await until(lambda: len(serving.lines("ready")) >= 6)

@@ -55,12 +55,17 @@ class _Child:
         self.bell = bell
         self.process: asyncio.subprocess.Process | None = None
         self.ready = False
+        self.was_ready = False
+        """Whether its last life got so far."""
         self.refusal = ""
         self._deaths = 0
 
-    def pause_s(self, lived_s: float) -> float:
-        """How long to wait before the next start: nothing after a steady life or the first death."""
-        self._deaths = 0 if lived_s >= STEADY_S else self._deaths + 1
+    def pause_s(self, lived_s: float, *, killed: bool = False) -> float:
+        """How long to wait before the next start: nothing after a steady life or the first death.
+
+        `killed`: it was ready, and a signal ended it. Whoever sent that, its start was sound: its work waits.
+        """
+        self._deaths = 0 if lived_s >= STEADY_S or killed else self._deaths + 1
         return 0.0 if self._deaths <= 1 else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._deaths - 2))
 
     def signal(self, number: signal.Signals) -> None:
@@ -150,7 +155,8 @@ class Supervisor:
             await hearing
             return status
         finally:
-            was_ready, child.ready = child.ready, False
+            was_ready = child.was_ready = child.ready
+            child.ready = False
             child.process = None
             line.close()
             if was_ready and not self._stopping.is_set():
@@ -219,7 +225,7 @@ class Supervisor:
         self.stop()
 
     async def _pause(self, child: _Child, status: int, lived_s: float) -> None:
-        pause = child.pause_s(lived_s)
+        pause = child.pause_s(lived_s, killed=status < 0 and child.was_ready)
         end = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         self._logbook.note("error", f"Role {child.role} {end}; it is started again after {pause} s")
         if pause:
