@@ -9,7 +9,7 @@ from bellhouse.domain.delivery import Delivery, Detail, Event
 from bellhouse.domain.ids import RecipientNo, TenantNo, delivery_id, new_notification_ids
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
 from bellhouse.domain.recipient import ContactPoint, Profile
-from bellhouse.domain.words import DeliveryState, Priority
+from bellhouse.domain.words import Channel, DeliveryState, Priority
 from bellhouse.ports.store import Acceptance, CatalogueStore, Claim, Outcome, RecipientStore, Routed
 
 NOON = 1_763_899_200_000
@@ -26,7 +26,7 @@ async def found_tenant(
     """A tenant with type and template `greeting`, and recipients `u0`, `u1`, … with a device and an address each."""
     tenant = await catalogue.tenant(name, "test")
     await catalogue.put_type(tenant, NotificationType("greeting", "product", channels=("push", "email")))
-    texts = {
+    texts: dict[Channel, ChannelTemplate] = {
         "push": ChannelTemplate(title="Hello", body="Hello {{ name }}"),
         "email": ChannelTemplate(subject="Hello", text="Hello {{ name }}"),
     }
