@@ -123,6 +123,7 @@ _GROUPS: Final[dict[str, str]] = {
     "expired": "Why it ended unsent",
     "cancelled": "Who cancelled it",
     "waiting": "What a delivery waits for",
+    "in_flight": "While it is being sent",
     "unknown": "Why the outcome is unknown",
     "sent": "Accepted",
     "delivered": "Arrived",

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from bellhouse.domain.delivery import Detail, Source
+from bellhouse.domain.delivery import Detail, NewsKind, Source
 from bellhouse.domain.ids import delivery_id, to_text
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
 from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
-from bellhouse.policy.reasons import sentence
+from bellhouse.policy.reasons import ReasonCode, sentence
 from bellhouse.ports.store import Story, StoryEvent
 from bellhouse.web.times import rfc3339, rfc3339_or_none
 
@@ -134,6 +134,13 @@ class WhyAnswer(msgspec.Struct, frozen=True):
     sentences: list[str]
 
 
+_NEWS: Final[dict[NewsKind, ReasonCode]] = {
+    "accepted": "sent:accepted",
+    "delivered": "delivered:confirmed",
+    "failed": "failed:reported",
+}
+"""What a provider's news says in our words; its own word goes beside it."""
+
 _SUCCESS: Final = {"sent": "sent:accepted", "delivered": "delivered:confirmed", "failed": "failed:reported"}
 
 
@@ -247,12 +254,15 @@ def _detail(event: StoryEvent) -> Detail:
 def _reason_now(state: DeliveryState, events: Sequence[tuple[StoryEvent, Detail]], plan: PlannedDelivery) -> ReasonView:
     """The reason of the last event that made this state, else what the state itself says."""
     for event, detail in reversed(events):
-        if event.state == state and detail.reason:
-            return reason_view(detail.reason)
+        reason = _event_reason(event, detail)
+        if event.state == state and reason is not None and (event.source != "news" or reason.code.startswith(state)):
+            return reason
     return reason_view(_SUCCESS.get(state, plan.reason))
 
 
 def _event_reason(event: StoryEvent, detail: Detail) -> ReasonView | None:
+    if event.source == "news" and detail.news is not None:
+        return reason_view(_NEWS[detail.news], detail.reason)
     code = detail.reason or (_SUCCESS.get(event.state) if event.source != "operator" else None)
     return reason_view(code) if code else None
 
