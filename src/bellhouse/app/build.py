@@ -122,6 +122,8 @@ def _lanes(
     settings, clock, logbook = parts.settings, parts.clock, parts.logbook
     accounts, providers = make_accounts(making, logbook, owner, part)
     services: list[Service] = [Clients(providers)]
+    can_be_asked = frozenset(p.sheet.name for p in providers if isinstance(p, Answers))
+    retry = RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts)
     for priority in priorities:
         router = Router(
             priority, store.route, store.catalogue, store.log, clock, metrics, logbook, settings.batches.route
@@ -133,9 +135,9 @@ def _lanes(
             clock,
             metrics,
             logbook,
-            Preparer(store.catalogue, renderer, frozenset(p.sheet.name for p in providers if isinstance(p, Answers))),
+            Preparer(store.catalogue, renderer, can_be_asked, retry),
             accounts,
-            RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts),
+            retry,
             random.random,
             _lane_settings(settings, priority),
         )

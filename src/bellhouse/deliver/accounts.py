@@ -34,6 +34,13 @@ _RECENT: Final = 100
 _MASS: Final = 0.5
 """Above this share of dead tokens among the recent answers it is our account that is wrong, not the tokens."""
 _LEAST_WAIT_MS: Final = 50
+_BATCH_S: Final = 0.05
+"""What comes together in so many seconds at a limited rate goes out as one batch."""
+
+
+def _worth(rate: float | None) -> int:
+    """How many messages at a rate make a batch: fewer would be a transaction for next to nothing."""
+    return 1 if rate is None else max(1, int(rate * _BATCH_S))
 
 
 class Account:
@@ -156,12 +163,20 @@ class Accounts:
         processes have learnt."""
         await self.refresh()
         now = self._clock.monotonic()
+        urgent = priority == "critical"
         waits = [
-            account.limiter.wait_s(1, now, priority == "critical")
+            account.limiter.wait_s(1 if urgent else _worth(account.limiter.rate), now, urgent)
             for account in self.of(channel)
             if account.room(channel, 1)
         ]
         return min(waits, default=0.0)
+
+    def room(self, channel: Channel, priority: Priority, count: int) -> int:
+        """How many of `count` deliveries are worth polling: what may go out now; all of them where every account is
+        out, since they are parked."""
+        with self.offer(channel, priority, count) as offer:
+            rooms = [room for room in offer.room if room >= 0]
+        return max(1, min(count, sum(rooms))) if rooms else count
 
     async def claim_probes(self, channel: Channel) -> None:
         """Become the one process that may send the probe of a breaker whose wait is over; call it with deliveries

@@ -81,7 +81,8 @@ def conclude(verdict: Verdict, case: Circumstances) -> Conclusion:
             return Conclusion("failed", "failed:token_invalid", effect="retire")
         case Unknown():
             wait = int(case.sheet.unknown_wait_s * 1000)
-            return Conclusion("unknown", "unknown:no_answer", "until", wait)
+            # It counts: each try that is not answered may be one more copy.
+            return Conclusion("unknown", "unknown:no_answer", "until", wait, counts=True)
         case _:
             assert_never(verdict)
 

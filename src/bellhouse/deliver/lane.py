@@ -24,7 +24,7 @@ from bellhouse.deliver.outcomes import (
 )
 from bellhouse.deliver.prepare import Preparer, open_record
 from bellhouse.deliver.settler import Settled, Settler
-from bellhouse.domain.attempt import Accepted, Unknown, Verdict, name_of
+from bellhouse.domain.attempt import Accepted, Retry, Unknown, Verdict, name_of
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.retry import RetryPolicy
@@ -36,6 +36,7 @@ from bellhouse.ports.store import Claim, DeliverStore, Standing, StoreUnavailabl
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
 _IDLE_S: Final = 1.0
+_SHORTEST_S: Final = 0.001
 _STORE_DOWN_S: Final = 0.5
 _QUOTA_WAIT_MS: Final = 200
 
@@ -96,6 +97,9 @@ class Lane:
         """What an earlier process was sending when it ended, by delivery and step, with its intent."""
         self._answer_for: Counter[int] = Counter()
         self._by_tenant: Counter[TenantNo] = Counter()
+        """In flight by tenant, of those that have any."""
+        self._turns: dict[TenantNo, float] = {}
+        """When the last of a tenant's deliveries that were beyond its share comes back (ms since the epoch)."""
         self._calls: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -132,15 +136,17 @@ class Lane:
         cursor = await log.position(self._group, self._topic)
         while not self._draining:
             await self._settler.wait_for_room(settings.window)
-            pause = await self._accounts.pause(self._channel, self._priority)
-            if pause:
-                await self._clock.sleep(pause)
-                continue
-            polled = await log.poll(self._topic, cursor, settings.batch)
-            if not polled:
-                await log.wait(self._topic, _IDLE_S)
-                continue
             try:
+                pause = await self._accounts.pause(self._channel, self._priority)
+                if pause:
+                    await self._clock.sleep(max(_SHORTEST_S, min(pause, _IDLE_S)))
+                    continue
+                # No more than may go out now: what is polled and held comes back as a due row, again and again.
+                limit = self._accounts.room(self._channel, self._priority, settings.batch)
+                polled = await log.poll(self._topic, cursor, limit)
+                if not polled:
+                    await log.wait(self._topic, _IDLE_S)
+                    continue
                 await self.work(polled)
                 cursor = polled[-1].offset
             except StoreUnavailable as down:
@@ -226,7 +232,7 @@ class Lane:
             for flight in ready:
                 tenant = flight.notification.tenant
                 if len(taken) > 1 and taken[tenant] >= quota:
-                    held.append((flight, "quota", self._clock.now() + _QUOTA_WAIT_MS))
+                    held.append((flight, "quota", self._next_turn(tenant, quota)))
                     continue
                 account = offer.take(flight.providers, flight.tried)
                 if account is None:
@@ -239,6 +245,14 @@ class Lane:
                     chosen[account.name] = (account, [flight])
         return list(chosen.values()), held
 
+    def _next_turn(self, tenant: TenantNo, quota: int) -> int:
+        """When the next delivery beyond its tenant's share comes back: a share each while behind the last one, so that
+        a large backlog does not go round and round."""
+        earliest = self._clock.now() + _QUOTA_WAIT_MS
+        turn = max(self._turns.get(tenant, 0.0), earliest) + _QUOTA_WAIT_MS / max(1, quota)
+        self._turns[tenant] = turn
+        return int(turn)
+
     def _hold(self, flight: Flight, obstacle: Obstacle, until: int, now: int) -> None:
         """Let a delivery wait, unspent, for what stands in its way."""
         reason = {"outage": "waiting:outage", "throttled": "waiting:throttled", "quota": "waiting:quota"}.get(obstacle)
@@ -247,7 +261,8 @@ class Lane:
             self._meter.dead_lettered("dead_lettered:no_provider")
             return
         park = obstacle == "outage"
-        moment = flight.delivery.expires_at + 1 if park else until
+        end = flight.delivery.expires_at + 1
+        moment = end if park else min(until, end)
         self._settler.add(settled_waiting(flight.claim, flight.ticket, Detail(reason=reason), now, moment, park=park))
 
     # --- sending ---
@@ -270,7 +285,10 @@ class Lane:
         asked = self._accounts.named(self._channel, flight.delivery.unknown_at)
         found = None
         if asked is not None and isinstance(asked.provider, Answers):
-            found = await asked.provider.lookup(_message(flight, self._clock.now()))
+            try:
+                found = await asked.provider.lookup(_message(flight, self._clock.now()))
+            except Exception as error:
+                self._failed(asked, error)
         if asked is not None and found is not None:
             self._finish(flight, settled_found(flight, asked.sheet, found, self._clock.now()))
         elif flight.after_unknown == "keep":
@@ -279,7 +297,10 @@ class Lane:
             await self._call(account, [flight])
 
     def _finish(self, flight: Flight, settled: Settled) -> None:
-        self._by_tenant[flight.notification.tenant] -= 1
+        tenant = flight.notification.tenant
+        self._by_tenant[tenant] -= 1
+        if self._by_tenant[tenant] <= 0:
+            del self._by_tenant[tenant]
         self._settler.add(settled)
 
     async def _call(self, account: Account, flights: Sequence[Flight]) -> None:
@@ -289,7 +310,7 @@ class Lane:
         called: list[Flight] = []
         for flight in flights:
             message = _message(flight, now)
-            refusal = account.provider.check(message)
+            refusal = self._checked(account, message)
             if refusal is None:
                 messages.append(message)
                 called.append(flight)
@@ -304,13 +325,36 @@ class Lane:
         try:
             await account.provider.send(messages, report)
         except Exception as error:
-            self._parts.logbook.note("error", "A provider failed", provider=account.name, error=repr(error))
+            self._failed(account, error)
         for flight, done in zip(called, reported, strict=True):
             if not done:
                 self._judge(account, flight, Unknown("the provider's client broke off", "client"), 0.0)
-        await self._accounts.publish()
+        try:
+            await self._accounts.publish()
+        except StoreUnavailable as down:
+            self._parts.logbook.note("error", "Breakers wait for the store", reason=down.reason, error=str(down))
+
+    def _checked(self, account: Account, message: Message) -> Verdict | None:
+        """What the provider's client refuses before it calls; a client that fails here has sent nothing."""
+        try:
+            return account.provider.check(message)
+        except Exception as error:
+            self._failed(account, error)
+            return Retry("the provider's client failed", "client")
+
+    def _failed(self, account: Account, error: Exception) -> None:
+        self._parts.logbook.note("error", "A provider failed", provider=account.name, error=repr(error))
 
     def _judge(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
+        """Settle a delivery by its verdict. One that nothing can be concluded from is an unknown outcome: whatever
+        fails here, a delivery that is not settled would stand in its lane's way for ever."""
+        try:
+            self._conclude(account, flight, verdict, seconds)
+        except Exception as error:
+            self._failed(account, error)
+            self._conclude(account, flight, Unknown("the answer could not be judged", "client"), seconds)
+
+    def _conclude(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
         """Settle a delivery by its verdict, or ask the next provider at once."""
         if isinstance(verdict, Accepted):
             self._accepted(account, flight, verdict, seconds)
@@ -324,7 +368,7 @@ class Lane:
                 self._channel, self._priority, flight.providers, (*flight.tried, account.name)
             )
             if other is not None:
-                flight.failed_over(account.name, detail_of(flight, sheet, verdict, seconds, "failover"), now)
+                flight.failed_over(account.name, detail_of(flight, sheet, verdict, seconds, "in_flight:failover"), now)
                 self._send(other, [flight])
                 return
         verdict = account.judged(verdict)
@@ -334,7 +378,7 @@ class Lane:
         settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
         if conclusion.state == "dead_lettered":
             self._meter.dead_lettered(conclusion.reason)
-        if conclusion.counts and conclusion.waits != "no":
+        if conclusion.state == "waiting" and conclusion.counts:
             self._meter.retried(sheet.name, flight.delivery.attempt + 1)
         self._parts.logbook.delivery_attempted(
             flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code

@@ -81,7 +81,9 @@ def settled_flight(
         letter = DeadLetter(again, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
         again = None
     parked = conclusion.waits == "outage"
-    last = Outcome(event, tenant, again, delivery.expires_at + 1 if parked else now + conclusion.wait_ms, parked)
+    # Whatever a provider asks for, a delivery ends with its lifetime.
+    end = delivery.expires_at + 1
+    last = Outcome(event, tenant, again, end if parked else min(now + conclusion.wait_ms, end), parked)
     outcomes = (*(Outcome(failed, tenant) for failed in flight.events), last)
     return Settled(flight.ticket, outcomes, letter, *_follow_up(flight, conclusion, now))
 
@@ -166,7 +168,8 @@ def settled_waiting(
         step=delivery.step + 1,
         parked=park,
         unknown_since=now if unknown else delivery.unknown_since,
-        calls=delivery.calls + 1 if unknown else delivery.calls,
+        calls=delivery.calls + unknown,
+        attempt=delivery.attempt + unknown,
     )
     state: DeliveryState = "unknown" if again.unknown_since else "waiting"
     outcome = _outcome(claim, state, detail, now, interrupted=unknown)

@@ -11,6 +11,7 @@ from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.recipient import ContactPoint
+from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import DeliveryState
 from bellhouse.policy.reasons import ReasonCode
 from bellhouse.policy.recheck import recheck, state_after
@@ -22,6 +23,9 @@ from bellhouse.templates.render import Renderer
 _decode_notification: Final = msgspec.msgpack.Decoder(Notification).decode
 _decode_delivery: Final = msgspec.msgpack.Decoder(Delivery).decode
 _decode_data: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_RETRY: Final = RetryPolicy()
+_Key = tuple[TenantNo, str, str | None, int]
+"""What a delivery is rendered by: tenant, type, and the template with its version, which the type may have changed."""
 _NO_STOPS: Final[frozenset[str]] = frozenset()
 
 
@@ -50,16 +54,26 @@ def open_record(value: bytes) -> Claim:
     return Claim(delivery, _decode_notification(delivery.notification))
 
 
+def _key(claim: Claim) -> _Key:
+    delivery, notification = claim.delivery, claim.notification
+    return notification.tenant, notification.type, delivery.template, delivery.template_version
+
+
 class Preparer:
     """Prepares batches of one lane."""
 
     def __init__(
-        self, catalogue: CatalogueStore, renderer: Renderer, can_be_asked: frozenset[str] = frozenset()
+        self,
+        catalogue: CatalogueStore,
+        renderer: Renderer,
+        can_be_asked: frozenset[str] = frozenset(),
+        retry: RetryPolicy = _RETRY,
     ) -> None:
         """`can_be_asked`: the providers that know afterwards what they took."""
         self._catalogue = catalogue
         self._renderer = renderer
         self._can_be_asked = can_be_asked
+        self._retry = retry
 
     async def prepare(self, claims: Sequence[Claim], known: Standings, ticket: Ticket, now: int) -> Prepared:
         """Divide a batch into what is ready to send, what is refused with its reason, and what is stale."""
@@ -72,7 +86,7 @@ class Preparer:
             if standing.stale:
                 stale += 1
                 continue
-            kind, template = kinds[claim.notification.tenant, claim.notification.type, claim.delivery.template_version]
+            kind, template = kinds[_key(claim)]
             answer = self._one(claim, standing, known.facts, kind, template, ticket, now)
             if isinstance(answer, Flight):
                 ready.append(answer)
@@ -80,20 +94,16 @@ class Preparer:
                 refused.append(answer)
         return Prepared(ready, refused, stale)
 
-    async def _kinds(
-        self, claims: Sequence[Claim]
-    ) -> dict[tuple[TenantNo, str, int], tuple[NotificationType, Template | None]]:
-        kinds: dict[tuple[TenantNo, str, int], tuple[NotificationType, Template | None]] = {}
+    async def _kinds(self, claims: Sequence[Claim]) -> dict[_Key, tuple[NotificationType, Template | None]]:
+        kinds: dict[_Key, tuple[NotificationType, Template | None]] = {}
         for claim in claims:
-            tenant, name = claim.notification.tenant, claim.notification.type
-            version = claim.delivery.template_version
-            if (tenant, name, version) in kinds:
+            key = _key(claim)
+            if key in kinds:
                 continue
+            tenant, name, wanted, version = key
             kind = await self._catalogue.type(tenant, name) or NotificationType(name, "product")
-            template = None
-            if claim.delivery.template is not None:
-                template = await self._catalogue.template(tenant, claim.delivery.template, version)
-            kinds[tenant, name, version] = (kind, template)
+            template = None if wanted is None else await self._catalogue.template(tenant, wanted, version)
+            kinds[key] = (kind, template)
         return kinds
 
     def _one(
@@ -109,7 +119,8 @@ class Preparer:
         delivery, notification = claim.delivery, claim.notification
         if standing.superseded:
             return Refused(claim, "cancelled", "cancelled:superseded")
-        policy = after_unknown(kind)
+        # Whatever the policy: copies have an end.
+        policy = "keep" if self._retry.exhausted(delivery.attempt) else after_unknown(kind)
         if delivery.unknown_since and policy == "keep" and delivery.unknown_at not in self._can_be_asked:
             return Refused(claim, "failed", "failed:unknown_outcome")
         profile = facts.profiles.get(notification.recipient)
@@ -133,4 +144,7 @@ class Preparer:
             )
         except TemplateFault as fault:
             return Refused(claim, "dead_lettered", "dead_lettered:not_rendered", detail=str(fault))
+        except Exception as error:
+            # One message that breaks the engine must not stop those behind it, with every start anew.
+            return Refused(claim, "dead_lettered", "dead_lettered:not_rendered", detail=repr(error))
         return Flight(claim, ticket, content, contact.address, contact.providers, policy)

@@ -42,8 +42,9 @@ def test_each_verdict_has_its_state(verdict: Verdict, state: str, reason: str) -
 
 
 def test_only_the_providers_fault_counts_as_an_attempt() -> None:
-    others: list[Verdict] = [Throttled(1, "429"), AccountFault("x", "402"), Unknown("x", "x"), Permanent("x", "x")]
+    others: list[Verdict] = [Throttled(1, "429"), AccountFault("x", "402"), Permanent("x", "x")]
     assert conclude(Retry("500", "500"), case()).counts
+    assert conclude(Unknown("timeout", "timeout"), case()).counts
     assert not any(conclude(verdict, case()).counts for verdict in others)
 
 
