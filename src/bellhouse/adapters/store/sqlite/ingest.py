@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification, encode
-from bellhouse.adapters.store.sqlite.database import Database, Transaction, texts
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs, texts
 from bellhouse.adapters.store.sqlite.events import InFlight, insert_event, states_of
 from bellhouse.adapters.store.sqlite.keys import KEY_LIFE_MS, SEGMENT, KeyFilter
 from bellhouse.adapters.store.sqlite.ledger import Tally
@@ -23,7 +23,10 @@ from bellhouse.ports.store import (
     Repeated,
 )
 
-_PUT_KEY: Final = "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
+_HELD: Final = """
+SELECT key, id, fingerprint FROM carray(?) AS asked CROSS JOIN idempotency_keys ON segment = ? AND key = asked.value
+"""
+_PUT_KEY: Final = "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?)"
 _KNOWN: Final = """
 SELECT user_id, recipient FROM carray(?) AS asked CROSS JOIN recipients ON tenant = ? AND user_id = asked.value
 """
@@ -65,19 +68,22 @@ class SqliteIngest:
             return results
         self._keys.catch_up(accepted, now)
         keyed.sort()
-        suspects = self._keys.suspects([key for key, _ in keyed])
+        keys = [key for key, _ in keyed]
+        suspects = self._keys.suspects(keys)
+        living = now - KEY_LIFE_MS
+        held = {key: (first, print_) for key, first, print_ in transaction.run(_HELD, (blobs(keys), segment))}
         rows = []
         for key, index in keyed:
-            closed = self._keys.find_closed(transaction, key, segment, now) if key in suspects else None
-            if closed is None:
-                rows.append((segment, key, items[index].notification.id, items[index].fingerprint))
-            else:
-                results[index] = _repeat(items[index], *closed)
-        inserted = {row[0] for row in transaction.many(_PUT_KEY, rows)}
-        for key, index in keyed:
             item = items[index]
-            if isinstance(results[index], Accepted) and item.notification.id not in inserted:
-                results[index] = _conflict(transaction, item, segment, key, now)
+            found = held.get(key)
+            if found is None and key in suspects:
+                found = self._keys.find_closed(transaction, key, segment, now)
+            if found is not None and made_at(found[0]) > living:
+                results[index] = _repeat(item, *found)
+                continue
+            held[key] = (item.notification.id, item.fingerprint)
+            rows.append((segment, key, item.notification.id, item.fingerprint))
+        transaction.many(_PUT_KEY, rows)
         return results
 
     async def cancel(self, tenant: TenantNo, notification: NotificationId, now: int, by: str) -> CancelResult:
@@ -100,20 +106,6 @@ class SqliteIngest:
 
 def _repeat(item: Acceptance, first: bytes, fingerprint: bytes) -> AcceptResult:
     return Repeated(NotificationId(first)) if fingerprint == item.fingerprint else KeyReused()
-
-
-def _conflict(transaction: Transaction, item: Acceptance, segment: int, key: bytes, now: int) -> AcceptResult:
-    """The answer for a key that the open segment already has: a repeat, or a new life after 24 h."""
-    first, fingerprint = transaction.run(
-        "SELECT id, fingerprint FROM idempotency_keys WHERE segment = ? AND key = ?", (segment, key)
-    ).fetchall()[0]
-    if made_at(first) > now - KEY_LIFE_MS:
-        return _repeat(item, first, fingerprint)
-    transaction.run(
-        "UPDATE idempotency_keys SET id = ?, fingerprint = ? WHERE segment = ? AND key = ?",
-        (item.notification.id, item.fingerprint, segment, key),
-    )
-    return Accepted(item.notification.id)
 
 
 def _insert(transaction: Transaction, fresh: Sequence[Acceptance], segment: int, now: int) -> None:

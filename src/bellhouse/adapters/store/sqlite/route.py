@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
-from bellhouse.adapters.store.sqlite.database import Database, Transaction, integers, texts
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs, integers, texts
 from bellhouse.adapters.store.sqlite.ledger import Tally
 from bellhouse.adapters.store.sqlite.log import commit_position
 from bellhouse.adapters.store.sqlite.migrate import log_table
@@ -14,7 +14,8 @@ from bellhouse.domain.notification import Notification
 from bellhouse.ports.log import Position, deliveries_topic
 from bellhouse.ports.store import Facts, Routed
 
-_PUT_DECISION: Final = "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
+_DECIDED: Final = "SELECT id FROM carray(?) AS asked CROSS JOIN decisions ON id = asked.value"
+_PUT_DECISION: Final = "INSERT INTO decisions VALUES (?, ?, ?, ?)"
 _PROFILES: Final = """
 SELECT recipient, profile FROM carray(?) AS asked CROSS JOIN recipients ON recipient = asked.value
 """
@@ -55,13 +56,16 @@ class SqliteRoute:
 
     async def decide(self, routed: Sequence[Routed], now: int, done: Position | None) -> int:
         with self._database.write() as transaction:
+            # Decision and log rows share this transaction: what is decided already has been published too.
+            asked = blobs([item.notification.id for item in routed])
+            known = {row[0] for row in transaction.run(_DECIDED, (asked,))} if routed else set()
+            new = {item.notification.id: item for item in routed if item.notification.id not in known}
+            fresh = routed if len(new) == len(routed) else list(new.values())
             rows = [
                 (item.notification.id, item.decision.state, len(item.deliveries), encode(item.decision))
-                for item in routed
+                for item in fresh
             ]
-            # Decision and log rows share this transaction: what is decided already has been published too.
-            new = {row[0] for row in transaction.many(_PUT_DECISION, rows)}
-            fresh = routed if len(new) == len(routed) else [r for r in routed if r.notification.id in new]
+            transaction.many(_PUT_DECISION, rows)
             _publish(transaction, fresh, now)
             if done is not None:
                 commit_position(transaction, done)
