@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.client import Client
 from tests.acceptance.house import House, World
+from tests.acceptance.kills import table
 from tests.acceptance.people import define
 
 
@@ -52,3 +53,12 @@ def client(house: House) -> Client:
 def folder(tmp_path: Path) -> Path:
     """Where a test's own house may live."""
     return tmp_path / "data"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was killed."""
+    lines = table()
+    if lines:
+        terminalreporter.section("kill -9")
+        for line in lines:
+            terminalreporter.write_line(line)

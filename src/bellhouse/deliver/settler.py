@@ -115,7 +115,10 @@ class Settler:
             await self._clock.sleep(0)
 
     def _settlement(self, taken: list[Settled]) -> Settlement | None:
-        intents, self._old_intents = self._old_intents, []
+        intents: list[int] = []
+        if not self._settled:
+            # Not before everything that was answered for is written: until then the intent alone knows of it.
+            intents, self._old_intents = self._old_intents, []
         for settled in taken:
             ticket = settled.ticket
             ticket.open -= 1

@@ -1,0 +1,60 @@
+"""The settler: what is written together, and in which order."""
+
+from bellhouse.deliver.flight import Ticket
+from bellhouse.deliver.meter import Meter
+from bellhouse.deliver.settler import Settled, Settler
+from bellhouse.domain.delivery import Event
+from bellhouse.domain.ids import DeliveryId, TenantNo
+from bellhouse.ports.store import Outcome, Settlement
+from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
+from bellhouse.testing.clock import ManualClock
+
+
+class Written:
+    """A store that keeps what it is asked to settle."""
+
+    def __init__(self) -> None:
+        self.settlements: list[Settlement] = []
+
+    async def settle(self, settlement: Settlement) -> None:
+        self.settlements.append(settlement)
+
+
+def settler_of(store: Written) -> Settler:
+    meter = Meter("push", "normal", NullTelemetry())
+    return Settler("group", "topic", store, ManualClock(), NullLogbook(), meter, 0.0)  # type: ignore[arg-type]  # all that is asked of it here
+
+
+def settled(ticket: Ticket, number: int) -> Settled:
+    identifier = DeliveryId(number.to_bytes(15) + b"\x01")
+    event = Event(identifier, "worker", 0, "unknown", 1, "in_flight")
+    return Settled(ticket, (Outcome(event, TenantNo(1)),))
+
+
+async def test_an_old_intent_stays_until_everything_that_it_names_is_written() -> None:
+    store = Written()
+    settler = settler_of(store)
+    ticket = Ticket(700, 700)
+    settler.polled(ticket)
+    for number in range(700):
+        settler.add(settled(ticket, number))
+    settler.forget_intent(7)
+    await settler.flush()
+    assert [(len(s.outcomes), list(s.intents)) for s in store.settlements] == [(500, []), (200, [7])]
+    assert store.settlements[0].done is None
+    assert store.settlements[1].done is not None
+
+
+async def test_an_intent_goes_with_the_last_of_its_outcomes() -> None:
+    store = Written()
+    settler = settler_of(store)
+    ticket = Ticket(2, 2)
+    ticket.intent = 3
+    settler.polled(ticket)
+    settler.add(settled(ticket, 1))
+    await settler.flush()
+    settler.add(settled(ticket, 2))
+    await settler.flush()
+    assert [list(s.intents) for s in store.settlements] == [[], [3]]
+    assert [s.done is not None for s in store.settlements] == [False, True]
+    assert settler.in_flight == 0
