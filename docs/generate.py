@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import typer
+from typer.cli import get_docs_for_click
+
 import page_api
 import page_architecture
 import page_simulator
 import page_words
-import typer
-from typer.cli import get_docs_for_click
-
 from bellhouse.app import settings_page
 from bellhouse.cli.shell import shell
 from bellhouse.observability import catalogue

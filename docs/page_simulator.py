@@ -72,13 +72,13 @@ speak to it. How to use it: [howto/use-the-simulator.md](../howto/use-the-simula
 | route | what it does |
 | --- | --- |
 | `GET /healthz` | answers while it runs |
-| `GET /credentials` | accounts, keys, addresses and its certificate authority: what `bellhouse serve --simulator URL` asks for |
+| `GET /credentials` | accounts, keys, addresses and its certificate authority; `serve --simulator URL` asks for them |
 | `GET /dials`, `GET /dials/{provider}` | how every provider behaves now |
 | `PUT /dials/{provider}` | changes those dials that the body names (RFC 7396); `null` is a dial's default |
 | `GET /receipts?since=N` | NDJSON, one line for each message that it has answered, numbered above N |
 | `GET /receipts/summary` | counts by provider and verdict, distinct accepted delivery ids, and repeats |
 | `GET /callbacks/pending` | callbacks that are due, waiting to be repeated, sent, given up |
-| `GET /account`, `PUT /account` | `callback_base_url`: where callbacks go that no message names a URL for (SendGrid's events, FCM's device receipts, mail reports) |
+| `GET /account`, `PUT /account` | `callback_base_url`: where SendGrid's events, device receipts and mail reports go |
 | `POST /reset` | dials at their defaults; receipts, tokens and pending callbacks gone |
 
 `bellhouse simulator dial|dials|receipts|reset` speak to it from the command line.
@@ -86,11 +86,15 @@ speak to it. How to use it: [howto/use-the-simulator.md](../howto/use-the-simula
 ## Receipts
 
 ```json
-{"seq": 1, "at": "2026-11-23T05:00:00.123Z", "provider": "fcm", "verdict": "accepted", "notification_id": "…", "delivery_id": "…", "attempt": 1, "to": "adas-phone"}
+{"seq": 1, "at": "2026-11-23T05:00:00.123Z", "provider": "fcm", "verdict": "accepted",
+ "notification_id": "…", "delivery_id": "…", "attempt": 1, "to": "adas-phone"}
 ```
 
 A million are kept in memory; `--receipts FILE` appends every one to a file as well. `accepted_answer_lost` was taken
 and its answer never reached the caller: the ids in these lines are what a test compares its own books with."""
+
+
+_NAMES: Final = "Names for `errors` and `callback_failures`; every error with the verdict of its receipts."
 
 
 def page() -> str:
@@ -122,7 +126,12 @@ def _lines() -> Iterator[str]:
     for name, kind in (("fcm", FcmDials), ("sendgrid", SendgridDials), ("smtp", SmtpDials)):
         own = {dial: default for dial, default in dials_of(kind) if dial not in common}
         yield from ("", f"Only `{name}`:", "", *_table(own))
-    yield from ("", "## Errors and fates", "", "Names for `errors` and `callback_failures`; every error with the verdict of its receipts.")
+    yield from (
+        "",
+        "## Errors and fates",
+        "",
+        _NAMES,
+    )
     for provider in PROVIDERS:
         module = _MODULES[provider]
         errors = ", ".join(f"`{name}` ({verdict.replace('_', ' ')})" for name, (_, verdict) in module.ERRORS.items())

@@ -14,7 +14,12 @@ EXAMPLES = ROOT / "examples"
 
 SAYS = {
     "send_one.py": ["accepted and durable: "],
-    "send_batch.py": ["ada: accepted, ", "grace: accepted", "nobody: refused, notifications[2].user_id: unknown_recipient", "radia: accepted"],
+    "send_batch.py": [
+        "ada: accepted, ",
+        "grace: accepted",
+        "nobody: refused, notifications[2].user_id: unknown_recipient",
+        "radia: accepted",
+    ],
     "read_story.py": ["example_shipped for example-grace: planned", "  push: ", " fcm: accepted (200)", "  email: "],
     "handle_repeat.py": [
         "asked twice, sent once: True",
