@@ -1,6 +1,9 @@
 """The test stand: Bellhouse and the outside world as processes, set up for a workload, watched from outside."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from bellhouse.demo.watch import Ledger, Watch
 from bellhouse.simulator.client import SimulatorClient
 from benchmarks import procs
 
-PEOPLE = 10_000
+PEOPLE = 5_000
 CLOCK = SystemClock()
 SLOW: Mapping[str, object] = {"latency": {"kind": "uniform", "min_ms": 50, "max_ms": 300}, "callbacks": False}
 AT_ONCE: Mapping[str, object] = {"latency": {"kind": "fixed", "min_ms": 0}, "callbacks": False}
@@ -98,16 +101,15 @@ def turn(world: World, dials: Mapping[str, object]) -> None:
 @asynccontextmanager
 async def running(data: Path, world: World | None, settings: Sequence[str] = ()) -> AsyncIterator[Stand]:
     """Bellhouse on a folder, with the workload's people, types and templates; no outside world means `log`."""
-    first = not (data / "bellhouse.db").exists()
+    if not (data / "bellhouse.db").exists():
+        await _prepare(data)
     lines = [f'simulator = "{world.url}"'] if world else []
     house = await start_house(data, "\n".join([*lines, *settings, ""]), CLOCK)
     try:
         key = development_key(house.data)
-        assert key is not None  # made at the first start of the folder, which is ours
+        assert key is not None  # copied with the folder
         client = Client(house.url, key, CLOCK)
         try:
-            if first:
-                await _define(client)
             if world is not None:
                 SimulatorClient(world.url).set_account(house.url)
             yield Stand(house, world, client, Watch(client, CLOCK))
@@ -115,6 +117,27 @@ async def running(data: Path, world: World | None, settings: Sequence[str] = ())
             await client.close()
     finally:
         await house.child.stop()
+
+
+_prepared: list[Path] = []
+"""A folder with everything defined, made once a run: each workload begins with a copy of it."""
+
+
+async def _prepare(data: Path) -> None:
+    if not _prepared:
+        made = Path(tempfile.mkdtemp(prefix="bellhouse-bench-"))
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        house = await start_house(made / "data", "", CLOCK)
+        try:
+            key = development_key(house.data)
+            assert key is not None  # made at the first start of the folder, which is ours
+            client = Client(house.url, key, CLOCK)
+            await _define(client)
+            await client.close()
+        finally:
+            await house.child.stop()
+        _prepared.append(made / "data")
+    await asyncio.to_thread(shutil.copytree, _prepared[0], data, dirs_exist_ok=True)
 
 
 async def _define(client: Client) -> None:

@@ -38,7 +38,7 @@ USUAL: Final[Mapping[str, Dials]] = {
         "callback_delay_ms": {"min": 200, "max": 2_000},
         "callback_failures": {"bounce": 0.006, "blocked": 0.004, "deferred": 0.02, "spamreport": 0.0005},
     },
-    "smtp": {"latency": {"kind": "uniform", "min_ms": 10, "max_ms": 60}},
+    "smtp": {"latency": {"kind": "uniform", "min_ms": 5, "max_ms": 25}},
     "twilio": {
         "latency": {"kind": "lognormal", "median_ms": 120, "sigma": 0.4, "min_ms": 40, "max_ms": 800},
         "callback_delay_ms": {"min": 200, "max": 2_000},

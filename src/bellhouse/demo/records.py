@@ -168,3 +168,13 @@ def _delivery(
 
 _SAID = {"sent": "sent:accepted", "delivered": "delivered:confirmed", "failed": "failed:reported"}
 """The reason of an event that gives none."""
+
+
+def interrupted_at(database: Path) -> list[int]:
+    """When each delivery that a killed process had in its hands was taken up again (ms since the epoch)."""
+    reader = _Reader(database)
+    try:
+        rows = reader.run("SELECT at, detail FROM delivery_events WHERE kind = ? AND state = 'unknown'", (STEP,))
+        return [at for at, detail in rows if decode_detail(detail).reason == "unknown:interrupted"]
+    finally:
+        reader.close()

@@ -133,7 +133,10 @@ def settings_of(simulator: str, length_s: float) -> str:
             "[providers.fcm]",
             "timeout_s = 3",
             f'receipt_secret = "{secrets.token_hex(16)}"',
-            *(f"[providers.{name}]\ntimeout_s = 3" for name in ("sendgrid", "smtp", "twilio", "vonage")),
+            *(f"[providers.{name}]\ntimeout_s = 3" for name in ("sendgrid", "twilio", "vonage")),
+            "[providers.smtp]",
+            "timeout_s = 3",
+            "connections = 16",
             "",
         )
     )
