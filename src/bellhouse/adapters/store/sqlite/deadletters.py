@@ -87,7 +87,9 @@ def _condition(filter: DeadLetterFilter) -> tuple[str, list[Any]]:
     parts, bindings = "", []
     for column in ("tenant", "channel", "reason", "provider", "type", "state"):
         wanted = getattr(filter, column)
-        if wanted is not None:
+        if column == "state" and wanted == "open":
+            parts += " AND state = 'open'"  # said in so many words, since that is what the index of open ones is of
+        elif wanted is not None:
             parts += f" AND {column} = ?"
             bindings.append(wanted)
     if filter.since is not None:

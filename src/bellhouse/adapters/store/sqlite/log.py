@@ -51,7 +51,9 @@ class SqliteLog:
     async def trim(self, limit: int) -> int:
         trimmed = 0
         for topic in TOPICS:
-            first, last = self._database.rows(f"SELECT min(offset), max(offset) FROM {log_table(topic)}")[0]
+            # Each by itself is one look-up; both in one SELECT would read the whole table.
+            ends = f"SELECT (SELECT min(offset) FROM {log_table(topic)}), (SELECT max(offset) FROM {log_table(topic)})"
+            first, last = self._database.rows(ends)[0]
             # The newest row stays for ever: SQLite numbers the next one after the highest that is there.
             bound = min(await self.position(GROUP_OF[topic], topic), (last or 0) - 1)
             if first is None or first > bound:

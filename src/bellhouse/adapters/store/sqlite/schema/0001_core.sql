@@ -165,6 +165,9 @@ CREATE TABLE dead_letters (
     record   BLOB NOT NULL -- the Delivery to send again
 ) WITHOUT ROWID;
 
+-- Those that wait for an operator, who must not have to look through all that were ever dealt with.
+CREATE INDEX open_dead_letters ON dead_letters (id, channel) WHERE state = 'open';
+
 CREATE TABLE inbox (
     recipient  INTEGER NOT NULL,
     id         BLOB NOT NULL,
