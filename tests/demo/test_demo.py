@@ -1,0 +1,39 @@
+"""The whole demo as a person runs it: small, and with everything that goes wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_small_day_is_played_through_every_fault_and_adds_up(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "bellhouse", "demo", "--fast", "--json", "--keep", str(tmp_path / "kept"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
+    report = json.loads(done.stdout)
+    caller, oracle = report["caller"], report["oracle"]
+    assert caller["events"] == 3_000
+    assert caller["accepted"] == caller["expected"]["accepted"] == report["ledger"]["accepted"] == oracle["promised"]
+    assert caller["repeats"] == caller["expected"]["repeats"]
+    assert sum(caller["refused"].values()) == caller["expected"]["refused"]
+    assert report["ledger"]["imbalance"] == 0
+    assert all(check["holds"] for check in report["ledger"]["checks"])
+    assert oracle["lost"] == {}
+    assert oracle["duplicates_unexplained"] == oracle["unplanned"] == 0
+    assert report["unfinished"] == 0
+    assert {fault["name"] for fault in report["faults"]} >= {"email outage", "kill -9", "push failing"}
+    assert report["killed"]["again"] not in (0, report["killed"]["pid"])
+    assert "sendgrid open" in report["breakers"]
+    assert set(report["by_channel"]) == {"push", "email", "sms", "in_app"}
+    assert (tmp_path / "kept" / "bellhouse" / "bellhouse.db").exists()
+
+
+def test_a_bad_line_of_an_own_file_is_told_with_its_number_and_remedy(tmp_path: Path) -> None:
+    day = tmp_path / "day.ndjson"
+    day.write_text(
+        '{"kind":"event","at":"2026-11-23T08:00:00Z","notification":{"user_id":"u","type":"t"}}\n{"kind":1}\n'
+    )
+    command = (sys.executable, "-m", "bellhouse", "demo", "--events", str(day))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "line 2" in done.stderr
