@@ -1,5 +1,6 @@
 """Every link inside the repository leads somewhere, and no page leans on another host to be read."""
 
+import html
 import re
 import unicodedata
 from pathlib import Path
@@ -69,3 +70,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
                 waiting.append((page.parent / target).resolve())
     lonely = {page.relative_to(ROOT).as_posix() for page in PAGES if page not in reached}
     assert lonely <= {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
+
+
+def test_the_picture_of_a_run_shows_one_that_balances() -> None:
+    drawn = html.unescape((ROOT / "docs" / "images" / "demo.svg").read_text(encoding="utf-8")).replace("\xa0", " ")
+    assert "The ledger balances, nothing was lost, and nothing is stuck." in drawn
+    assert "imbalance 0." in drawn
