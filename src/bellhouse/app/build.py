@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bellhouse.adapters.cache.memory import MemoryCache
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.gauges import AlwaysHeld, StoreGauges
@@ -17,6 +18,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.deliver.accounts import Accounts
 from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
 from bellhouse.deliver.prepare import Preparer
+from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Priority
@@ -122,6 +124,7 @@ def _lanes(
     settings, clock, logbook = parts.settings, parts.clock, parts.logbook
     accounts, providers = make_accounts(making, logbook, owner, part)
     services: list[Service] = [Clients(providers)]
+    recipient_rate = RecipientRate(MemoryCache(clock), settings.limits.recipient_per_minute)
     can_be_asked = frozenset(p.sheet.name for p in providers if isinstance(p, Answers))
     retry = RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts)
     for priority in priorities:
@@ -140,6 +143,7 @@ def _lanes(
             retry,
             random.random,
             _lane_settings(settings, priority),
+            recipient_rate,
         )
         services += [Lane(channel, priority, lane) for channel in CHANNELS]
     return services, accounts

@@ -38,7 +38,7 @@ class Ground(msgspec.Struct, frozen=True):
 def face(ground: Ground, listener: socket.socket) -> list[Service]:
     """The services that answer HTTP on a bound socket."""
     settings, clock = ground.making.settings, ground.clock
-    limits = Limits(**settings.limits.model_dump())
+    limits = Limits(**settings.limits.model_dump(exclude={"recipient_per_minute"}))
     backlog = Backlog(ground.store.log, clock)
     app = build_asgi(_services(ground, backlog, limits))
     return [backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]

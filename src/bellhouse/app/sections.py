@@ -209,6 +209,13 @@ class Limits(Section):
     horizon_days: int = setting(400, "days", "How far ahead `send_at` and `expires_at` may lie", ge=1)
     tenant_rate_per_s: float = setting(100_000, "notifications/s", "What a tenant may send in the long run", gt=0)
     tenant_burst: int = setting(200_000, "notifications", "What a tenant may send at once", ge=1)
+    recipient_per_minute: int = setting(
+        60,
+        "deliveries/min",
+        "What a recipient gets over all channels; more waits for a later minute. Critical and in-app do not count; "
+        "0 sets no limit",
+        ge=0,
+    )
     backlog: int = setting(
         20_000_000, "notifications", "Accepted and unfinished notifications above which no more are accepted", ge=1
     )

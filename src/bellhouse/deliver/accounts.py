@@ -23,9 +23,9 @@ from bellhouse.ports.provider import Provider, Sheet
 from bellhouse.ports.store import BreakerStore
 from bellhouse.ports.telemetry import Logbook
 
-Obstacle = Literal["outage", "throttled", "quota", "none"]
+Obstacle = Literal["outage", "throttled", "quota", "recipient_rate", "none"]
 """What keeps a delivery back: all accounts that can reach it are out, all are at their rate, its tenant has its share
-in flight, or none is configured."""
+in flight, its recipient has had what she gets a minute, or none is configured."""
 
 PROBE_SHARE: Final = 0.000_001
 """The share of a channel of which a breaker wants its probe: one delivery."""

@@ -23,6 +23,7 @@ from bellhouse.deliver.outcomes import (
     settled_waiting,
 )
 from bellhouse.deliver.prepare import Preparer, open_record
+from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.deliver.settler import Settled, Settler
 from bellhouse.domain.attempt import Accepted, Retry, Unknown, Verdict, name_of
 from bellhouse.domain.delivery import Detail
@@ -69,6 +70,7 @@ class LaneParts(msgspec.Struct, frozen=True):
     retry: RetryPolicy
     luck: Callable[[], float]
     settings: LaneSettings = LaneSettings()
+    recipient_rate: RecipientRate = RecipientRate()
 
 
 class Lane:
@@ -161,9 +163,12 @@ class Lane:
         now = self._clock.now()
         ticket = Ticket(polled[-1].offset, len(polled))
         prepared = await self._parts.preparer.prepare(claims, known, ticket, now)
-        if prepared.ready:
+        rate = self._parts.recipient_rate
+        ready, late = await rate.divide(self._channel, self._priority, prepared.ready, now)
+        if ready:
             await self._accounts.claim_probes(self._channel)
-        flights, held = self._assign(prepared.ready)
+        flights, held = self._assign(ready)
+        held += [(flight, "recipient_rate", until) for flight, until in late]
         cancelled: frozenset[DeliveryId] = frozenset()
         if flights:
             going = [flight.claim for _, group in flights for flight in group]
@@ -255,15 +260,15 @@ class Lane:
 
     def _hold(self, flight: Flight, obstacle: Obstacle, until: int, now: int) -> None:
         """Let a delivery wait, unspent, for what stands in its way."""
-        reason = {"outage": "waiting:outage", "throttled": "waiting:throttled", "quota": "waiting:quota"}.get(obstacle)
-        if reason is None:
+        if obstacle == "none":
             self._settler.add(settled_no_provider(flight, now))
             self._meter.dead_lettered("dead_lettered:no_provider")
             return
         park = obstacle == "outage"
         end = flight.delivery.expires_at + 1
         moment = end if park else min(until, end)
-        self._settler.add(settled_waiting(flight.claim, flight.ticket, Detail(reason=reason), now, moment, park=park))
+        detail = Detail(reason=f"waiting:{obstacle}")
+        self._settler.add(settled_waiting(flight.claim, flight.ticket, detail, now, moment, park=park))
 
     # --- sending ---
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bellhouse.adapters.cache.memory import MemoryCache
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.deliver.accounts import Account, Accounts
@@ -17,6 +18,7 @@ from bellhouse.deliver.breaker import Breaker
 from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
 from bellhouse.deliver.limits import Limiter
 from bellhouse.deliver.prepare import Preparer
+from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.domain.attempt import Accepted, Throttled, Unknown, Verdict
 from bellhouse.domain.catalogue import ChannelTemplate, NotificationType, Template
 from bellhouse.domain.content import PushContent
@@ -72,6 +74,7 @@ class Stage:
         self.limiter = Limiter(None, 0.0)
         self.breaker = Breaker("fcm", "push")
         self.settings = LaneSettings(settle_pause_s=0.0)
+        self.recipient_rate = RecipientRate()
         self.running: asyncio.Task[None] | None = None
 
     async def found(self, name: str = "acme", category: Any = "security") -> TenantNo:
@@ -102,6 +105,7 @@ class Stage:
             RetryPolicy(),
             lambda: 0.5,
             self.settings,
+            self.recipient_rate,
         )
         return Lane("push", "normal", parts)
 
@@ -304,6 +308,37 @@ async def test_a_long_pause_does_not_hold_up_the_drain(stage: Stage) -> None:
     await stage.clock.advance(1.0)
     async with asyncio.timeout(5):
         await stage.running
+
+
+async def test_what_is_too_much_for_its_recipient_waits_unspent_for_its_minute(stage: Stage) -> None:
+    stage.recipient_rate = RecipientRate(MemoryCache(stage.clock), 2)
+    await stage.planned(await stage.found(), 5)
+    await stage.begin()
+    await stage.until(lambda: stage.ended({"sent": 2, "waiting": 3}))
+    await stage.clock.advance(60)
+    await stage.until(lambda: stage.ended({"sent": 4, "waiting": 1}))
+    await stage.clock.advance(60)
+    await stage.until(lambda: stage.ended({"sent": 5}))
+    assert stage.events() == {"sent:accepted": 5, "waiting:recipient_rate": 3}
+    assert {message.attempt for message in stage.provider.calls} == {1}
+
+
+async def test_what_could_not_be_noted_does_not_count_against_its_recipient_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, failures = stage.store.deliver.begin, iter(range(3))
+
+    async def fail_at_first(*arguments: Any) -> Any:
+        if next(failures, None) is not None:
+            raise StoreUnavailable("disk_full", "Make room")
+        return await begin(*arguments)
+
+    monkeypatch.setattr(stage.store.deliver, "begin", fail_at_first)
+    stage.recipient_rate = RecipientRate(MemoryCache(stage.clock), 10)
+    await stage.planned(await stage.found(), 10)
+    await stage.begin()
+    await stage.until(lambda: stage.ended({"sent": 10}))
+    assert stage.events() == {"sent:accepted": 10}
 
 
 async def test_an_outcome_that_stays_unknown_is_not_tried_for_ever(stage: Stage) -> None:
