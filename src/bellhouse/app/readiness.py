@@ -1,5 +1,6 @@
 """What `/readyz` checks, and the backlog that ingest protects."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,7 +31,8 @@ class Backlog:
 
     async def run(self) -> None:
         while not self._draining:
-            self.waiting = sum(lag.lag for lag in await self._log.lags())
+            with contextlib.suppress(StoreUnavailable):
+                self.waiting = sum(lag.lag for lag in await self._log.lags())
             await self._clock.sleep(_LOOK_S)
 
     def drain(self) -> None:

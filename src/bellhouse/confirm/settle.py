@@ -27,6 +27,8 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _MAX_WAITING: Final = 20_000
 """News that may wait for their commit; beyond it a callback is refused, and its provider repeats it."""
 
+_MOST: Final = 300
+"""News a transaction: a few milliseconds, since others wait for the writers' lock and for this loop."""
 _COMPLAINTS: Final = ("complaint", "spamreport")
 
 
@@ -96,11 +98,16 @@ class NewsSettler:
         if effects:
             await self._follow_up(effects)
         for provider, own in rows.items():
-            result = await self._store.news(own)
-            self._measure(provider, result.moved, own)
-            self._telemetry.callbacks(provider, "applied", len(own) - result.repeated - result.unmatched)
-            self._telemetry.callbacks(provider, "duplicate", result.repeated)
-            self._telemetry.callbacks(provider, "unmatched", result.unmatched)
+            for first in range(0, len(own), _MOST):
+                await self._settle(provider, own[first : first + _MOST])
+
+    async def _settle(self, provider: str, rows: Sequence[NewsRow]) -> None:
+        result = await self._store.news(rows)
+        self._measure(provider, result.moved, rows)
+        self._telemetry.callbacks(provider, "applied", len(rows) - result.repeated - result.unmatched)
+        self._telemetry.callbacks(provider, "duplicate", result.repeated)
+        self._telemetry.callbacks(provider, "unmatched", result.unmatched)
+        await self._clock.sleep(0)
 
     def _measure(self, provider: str, moved: Sequence[Confirmed], rows: Sequence[NewsRow]) -> None:
         at = {row.delivery: row.at for row in rows}

@@ -3,7 +3,7 @@
 from typing import Final
 
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Insights, Ledger
+from bellhouse.ports.store import Insights, Ledger, StoreUnavailable
 from bellhouse.ports.telemetry import LedgerReading, Logbook
 
 _SHORTEST_S: Final = 5.0
@@ -41,6 +41,13 @@ class Reconciler:
                 rest -= 0.5
 
     async def check(self) -> None:
+        """One check; where the store cannot be read, the last one stands with its moment, and is seen to be old."""
+        try:
+            await self._check()
+        except StoreUnavailable as down:
+            self._logbook.note("error", "The ledger cannot be counted", reason=down.reason, error=str(down))
+
+    async def _check(self) -> None:
         """One check, logged where it does not balance; the rows are counted only where the counters have moved."""
         now = self._clock.now()
         counters = _counters(await self._insights.ledger(None, now, False))

@@ -9,7 +9,7 @@ import msgspec
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import TenantNo, delivery_id
-from bellhouse.domain.notification import Decision, Notification
+from bellhouse.domain.notification import Decision, Notification, Reason
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.policy.decide import decide
 from bellhouse.ports.clock import Clock
@@ -67,11 +67,11 @@ class Router:
     async def run(self) -> None:
         position = await self._log.position(self._group, self._topic)
         while not self._draining:
-            polled = await self._log.poll(self._topic, position, self._batch)
-            if not polled:
-                await self._log.wait(self._topic, _IDLE_S)
-                continue
             try:
+                polled = await self._log.poll(self._topic, position, self._batch)
+                if not polled:
+                    await self._log.wait(self._topic, _IDLE_S)
+                    continue
                 await self.route(polled)
                 position = polled[-1].offset
             except StoreUnavailable as down:
@@ -93,11 +93,20 @@ class Router:
         kinds = await self._kinds(opened)
         now = self._clock.now()
         routed = [
-            _routed(notification, record, kinds[notification.tenant, notification.type], facts, now)
+            self._routed(notification, record, kinds[notification.tenant, notification.type], facts, now)
             for notification, record in opened
         ]
         await self._store.decide(routed, now, Position(self._group, self._topic, polled[-1].offset))
         self._count(routed, self._clock.monotonic() - began)
+
+    def _routed(self, notification: Notification, record: bytes, kind: _Kind, facts: Facts, now: int) -> Routed:
+        try:
+            return _routed(notification, record, kind, facts, now)
+        except Exception as error:
+            # One that breaks the decision must not stop those behind it, with every start anew.
+            self._logbook.note("error", "A notification cannot be decided", topic=self._topic, error=repr(error))
+            reason = Reason("dead_lettered:unreadable", detail=repr(error))
+            return Routed(notification, Decision("suppressed", now, (), (reason,)))
 
     def _open(self, polled: Sequence[Polled]) -> list[tuple[Notification, bytes]]:
         opened = []

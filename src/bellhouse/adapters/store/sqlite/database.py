@@ -1,5 +1,6 @@
 """The SQLite file: its connections, its one writer at a time, and its checkpoints."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -26,6 +27,7 @@ _UNAVAILABLE: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
     (apsw.CorruptError, "damaged", "restore the file from a backup; keep this one for a closer look"),
     (apsw.IOError, "io", "check the volume of the data directory; service resumes by itself"),
     (apsw.BusyError, "busy", "try again; if it lasts, another program holds the file open"),
+    (apsw.ProtocolError, "busy", "try again; if it lasts, another program holds the file open"),
 )
 
 Row = tuple[Any, ...]
@@ -88,7 +90,7 @@ class Database:
             raise StoreUnavailable("sqlite_too_old", "install apsw with SQLite 3.51.3 or newer")
         self.path = path
         self._ring = ring
-        with _translated():
+        with translated():
             self._lock = os.open(f"{path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self.connection = self._connect()
             self._checkpointer = _Checkpointer(self._connect(), path, checkpoint_pages)
@@ -114,7 +116,7 @@ class Database:
 
     def rows(self, sql: str, bindings: Any = None) -> list[Row]:
         """All rows of a short read on the event loop's own connection."""
-        with _translated():
+        with translated():
             return self.connection.execute(sql, bindings).fetchall()
 
     def rows_of_each(self, sql: str, bindings: Any) -> list[Row]:
@@ -129,18 +131,19 @@ class Database:
         if self.connection.in_transaction:
             yield
             return
-        with _translated():
+        with translated():
             self.connection.execute("BEGIN")
             try:
                 yield
             finally:
-                self.connection.execute("COMMIT")
+                if self.connection.in_transaction:  # an error may have ended it
+                    self.connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """A write transaction: committed and durable when the block ends, undone when it raises."""
         transaction = Transaction(self.connection)
-        with _translated():
+        with translated():
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -226,13 +229,16 @@ class _Checkpointer:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise StoreUnavailable for what keeps SQLite from reading or writing, in words."""
     try:
         yield
     except (apsw.Error, OSError) as error:
         for kind, reason, remedy in _UNAVAILABLE:
             if isinstance(error, kind):
                 raise StoreUnavailable(reason, remedy) from error
-        if isinstance(error, PermissionError):
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreUnavailable("read_only", _UNAVAILABLE[1][2]) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreUnavailable("disk_full", _UNAVAILABLE[0][2]) from error
         raise

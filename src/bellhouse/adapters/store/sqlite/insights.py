@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_delivery, decode_notification
-from bellhouse.adapters.store.sqlite.database import Database, Row
+from bellhouse.adapters.store.sqlite.database import Database, Row, translated
 from bellhouse.adapters.store.sqlite.events import InFlight, fold_all
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.sqlite.recount import read_ledger
@@ -38,11 +38,13 @@ class Reader:
 
     def snapshot(self, work: Callable[["Reader"], T]) -> T:
         """Run `work` on one consistent state of the file."""
-        self._connection.execute("BEGIN")
-        try:
-            return work(self)
-        finally:
-            self._connection.execute("COMMIT")
+        with translated():
+            self._connection.execute("BEGIN")
+            try:
+                return work(self)
+            finally:
+                if self._connection.in_transaction:  # an error may have ended it
+                    self._connection.execute("COMMIT")
 
 
 class SqliteInsights:
