@@ -46,7 +46,7 @@ class _Relay(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
         self.buffer = b""
         self.in_data = False
-        transport.write(b"220 bench\r\n")
+        self.transport.write(b"220 bench\r\n")
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
