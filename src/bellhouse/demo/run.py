@@ -120,12 +120,14 @@ def _day(options: Options) -> Day:
 def settings_of(simulator: str, length_s: float) -> str:
     """The platform's `bellhouse.toml`: as it comes, but for what a day of one minute needs.
 
-    A breaker waits for as long in proportion, a call is given up and tried again sooner, and the device app's
-    receipts are signed, so that push is confirmed.
+    A breaker waits for as long in proportion, a call is given up and tried again sooner, no recipient has too much
+    within a minute that is her whole day, and the device app's receipts are signed, so that push is confirmed.
     """
     return "\n".join(
         (
             f'simulator = "{simulator}"',
+            "[limits]",
+            "recipient_per_minute = 0",
             "[breaker]",
             f"open_ms = {round(length_s * 80)}",
             "[retry]",
