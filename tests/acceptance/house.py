@@ -23,6 +23,8 @@ base_ms = 40
 cap_ms = 200
 [breaker]
 open_ms = 700
+[limits]
+recipient_per_minute = 100_000
 [logs]
 sampling = "off"
 """
