@@ -192,7 +192,7 @@ async def test_no_statement_scans_what_grows(store: SqliteStore, tmp_path: Path)
         if sql.split()[0] in ("BEGIN", "COMMIT", "PRAGMA") or sql in FIRST_ROW:
             continue
         for *_, plan in beside.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall():
-            if _scanned(plan) is not None or "TEMP B-TREE FOR ORDER" in plan:
+            if _scanned(str(plan)) is not None or "TEMP B-TREE FOR ORDER" in str(plan):
                 scans.append(f"{plan}: {sql}")
     beside.close()
     assert not scans, "\n".join(scans)

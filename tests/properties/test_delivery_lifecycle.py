@@ -91,7 +91,7 @@ class Lifecycle(RuleBasedStateMachine):
         return SqliteStore(Path(self.folder.name) / "bellhouse.db", LocalDoorbell())
 
     def run(self, work: Awaitable[T]) -> T:
-        return self.loop.run_until_complete(work)  # type: ignore[arg-type]  # every call here is a coroutine
+        return self.loop.run_until_complete(work)
 
     def teardown(self) -> None:
         try:

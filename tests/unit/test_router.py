@@ -8,6 +8,7 @@ import pytest
 
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.policy import decide as policy
 from bellhouse.ports.log import deliveries_topic, notifications_topic
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
@@ -31,7 +32,7 @@ async def test_a_notification_that_cannot_be_decided_ends_with_its_reason(
     tenant, (recipient, *_) = await found_tenant(store.catalogue, store.recipients)
     items = [notification(tenant, recipient) for _ in range(3)]
     await store.ingest.accept([acceptance(item) for item in items], NOON)
-    decide = room.decide
+    decide = policy.decide
 
     def poisoned(item: Any, *given: Any) -> Any:
         if item == items[1]:

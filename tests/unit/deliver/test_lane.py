@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.retry import RetryPolicy
+from bellhouse.domain.words import Channel
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.provider import Message, Report, Sheet
 from bellhouse.ports.store import Claim, Routed, Settlement, StoreUnavailable
@@ -180,7 +181,7 @@ async def test_a_provider_that_cannot_even_check_a_message_leaves_no_delivery_be
 
 
 async def test_an_answer_that_cannot_be_judged_leaves_no_delivery_behind(stage: Stage) -> None:
-    answers = iter([Throttled(10**400, "429"), Accepted(), Accepted(), Accepted()])
+    answers: Iterator[Verdict] = iter([Throttled(10**400, "429"), Accepted(), Accepted(), Accepted()])
     stage.provider.answer = lambda message: next(answers)
     await stage.planned(await stage.found(), 2)
     await stage.begin()
@@ -201,7 +202,7 @@ async def test_a_message_whose_rendering_breaks_is_a_dead_letter(stage: Stage) -
 
 async def test_a_type_that_has_changed_its_template_does_not_change_what_was_decided(stage: Stage) -> None:
     tenant = await stage.found()
-    other = {"push": ChannelTemplate(title="Bye", body="Bye {{ name }}")}
+    other: dict[Channel, ChannelTemplate] = {"push": ChannelTemplate(title="Bye", body="Bye {{ name }}")}
     await stage.store.catalogue.put_template(tenant, Template("parting", 0, {"en": other}))
     await stage.planned(tenant)
     await stage.planned(tenant, template="parting")
