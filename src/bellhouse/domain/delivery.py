@@ -104,20 +104,10 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 _NEWS_RANK: Final[dict[NewsKind, int]] = {"accepted": 0, "delivered": 1, "failed": 2}
-_NEWS_STATE: Final[dict[NewsKind, DeliveryState]] = {
     "accepted": "sent",
     "delivered": "delivered",
     "failed": "failed",
 }
-
-
-def advance(current: DeliveryState, news: NewsKind) -> DeliveryState:
-    """The state after a callback's news about the attempt that made `current`.
-
-    News only moves a delivery along MOVES: what is late, doubled or out of order leaves the state as it is.
-    """
-    target = _NEWS_STATE[news]
-    return target if target in MOVES[current] else current
 
 
 def settled(worker: DeliveryState, last_attempt: int, news: Iterable[tuple[int, NewsKind]]) -> DeliveryState:
