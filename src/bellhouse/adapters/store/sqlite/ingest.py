@@ -26,6 +26,7 @@ from bellhouse.ports.store import (
 _HELD: Final = """
 SELECT key, id, fingerprint FROM carray(?) AS asked CROSS JOIN idempotency_keys ON segment = ? AND key = asked.value
 """
+_ACCEPTED: Final = "SELECT value FROM meta WHERE name = 'accepted'"
 _PUT_KEY: Final = "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?)"
 _KNOWN: Final = """
 SELECT user_id, recipient FROM carray(?) AS asked CROSS JOIN recipients ON tenant = ? AND user_id = asked.value
@@ -46,8 +47,11 @@ class SqliteIngest:
         return dict(self._database.rows(_KNOWN, (texts(user_ids), tenant))) if user_ids else {}
 
     async def accept(self, items: Sequence[Acceptance], now: int) -> list[AcceptResult]:
+        if self._keys.is_empty:
+            # After a start it reads every key of 24 h: nobody else shall wait for that.
+            self._keys.catch_up(int(self._database.rows(_ACCEPTED)[0][0]), now)
         with self._database.write() as transaction:
-            accepted = int(transaction.run("SELECT value FROM meta WHERE name = 'accepted'").fetchall()[0][0])
+            accepted = int(transaction.run(_ACCEPTED).fetchall()[0][0])
             segment = accepted // SEGMENT
             results = self._answers(transaction, items, accepted, segment, now)
             fresh = [item for item, result in zip(items, results, strict=True) if isinstance(result, Accepted)]

@@ -48,8 +48,14 @@ class KeyFilter:
         self._loaded = -1
         """The `accepted` count up to which every key is in a filter."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been taken in yet."""
+        return self._loaded < 0
+
     def catch_up(self, accepted: int, now: int) -> None:
-        """Take in what another process, or an earlier one, has inserted. Call it inside the write transaction."""
+        """Take in what another process, or an earlier one, has inserted. Call it inside the write transaction,
+        and at the start before it as well."""
         if self._loaded == accepted:
             return
         first = max(0, self._loaded) // SEGMENT
