@@ -294,3 +294,11 @@ def test_a_process_shows_when_it_began_was_seen_and_what_it_used() -> None:
 def test_help_and_type_come_once_for_each_metric() -> None:
     families = list(text_string_to_metric_families(render(metrics().snapshot(0)).decode()))
     assert len(families) == len(METRICS)
+
+
+def test_a_providers_own_word_is_left_out_of_the_code_on_the_wire() -> None:
+    metrics = Metrics("api", 0)
+    metrics.register("provider", ["fcm"])
+    metrics.provider_answered("fcm", "404 UNREGISTERED", "token_invalid")
+    counted = dict(metrics.snapshot(1).counters)["provider_requests_total"]
+    assert [(tuple(labels), value) for labels, value in counted if value] == [(("fcm", "404"), 1)]

@@ -104,10 +104,6 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 _NEWS_RANK: Final[dict[NewsKind, int]] = {"accepted": 0, "delivered": 1, "failed": 2}
-    "accepted": "sent",
-    "delivered": "delivered",
-    "failed": "failed",
-}
 
 
 def settled(worker: DeliveryState, last_attempt: int, news: Iterable[tuple[int, NewsKind]]) -> DeliveryState:

@@ -135,7 +135,8 @@ class Metrics:
         self._retried.add((channel, provider, str(attempt)), n)
 
     def provider_answered(self, provider: str, code: str, verdict: VerdictName, n: int = 1) -> None:
-        self._provider_requests.add((provider, code), n)
+        # A verdict's code is the wire's, a blank, and the provider's own word: `404 UNREGISTERED`.
+        self._provider_requests.add((provider, code.partition(" ")[0]), n)
         self._verdicts.add((provider, verdict), n)
 
     def provider_took(self, provider: str, seconds: Sequence[float]) -> None:
