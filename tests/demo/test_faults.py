@@ -61,3 +61,13 @@ def test_healing_ends_what_is_still_going(world: SimulatorClient) -> None:
     disturber.heal()
     assert disturber.current == []
     assert _dials(world, "fcm")["errors"] == {}
+
+
+def test_a_fault_lasts_no_longer_because_the_day_stands_still(world: SimulatorClient) -> None:
+    fault = Fault("out", "it is out", 0.2, 0.4, "sendgrid", {"outage": "503"})
+    disturber = Disturber(world, lambda: 0, SystemClock(), [fault], length_ms=1_000)
+    disturber.step(0.2, 200)
+    disturber.step(0.3, 399)
+    assert disturber.current == [fault]
+    disturber.step(0.3, 400)
+    assert disturber.current == []

@@ -88,11 +88,11 @@ TIMELINE: Final[Sequence[Fault]] = (
     ),
     Fault(
         "push failing",
-        "fcm fails four calls of ten with 500: some deliveries use up their attempts",
+        "fcm fails one call of three with 500: some deliveries use up their attempts",
         0.82,
         0.97,
         "fcm",
-        {"errors": {"internal": 0.4}},
+        {"errors": {"internal": 0.33}},
     ),
 )
 """In the order of their beginnings; no two at once turn the same dial."""
@@ -116,7 +116,10 @@ class Disturber:
         kill: Callable[[], int],
         clock: Clock,
         timeline: Sequence[Fault] = TIMELINE,
+        length_ms: int = 0,
     ) -> None:
+        """`length_ms` is how long the day should take: where it takes longer, a fault does not; 0 leaves it open."""
+        self._length_ms = length_ms
         self._world = world
         self._kill = kill
         self._clock = clock
@@ -148,10 +151,14 @@ class Disturber:
         self._since = since_ms
         for fault in self._timeline:
             if fault.name in self._going:
-                if share >= fault.end:
+                if share >= fault.end or self._is_over(fault, since_ms):
                     self._end(fault, since_ms)
             elif fault.start <= share and fault.name not in self._done:
                 self._begin(fault, since_ms)
+
+    def _is_over(self, fault: Fault, since_ms: int) -> bool:
+        lasts = (fault.end - fault.start) * self._length_ms
+        return bool(lasts) and since_ms - self._going[fault.name][1] >= lasts
 
     def _begin(self, fault: Fault, since_ms: int) -> None:
         self._going[fault.name] = (fault, since_ms)

@@ -19,6 +19,8 @@ SIMULATOR: Final = (sys.executable, "-P", "-m", "bellhouse.simulator")
 SERVE: Final = (sys.executable, "-P", "-m", "bellhouse", "serve")
 
 _PATIENCE_S: Final = 30.0
+_CALLBACKS_AT_ONCE: Final = 64
+"""Each waits until what it says is durable; providers do not wait for one another."""
 _LOOK_S: Final = 0.05
 
 
@@ -100,7 +102,8 @@ class _Ready(msgspec.Struct, frozen=True):
 
 async def start_world(folder: Path, seed: int) -> World:
     """Start a simulator on free ports, its receipts kept in memory. Raises DidNotStart."""
-    command = (*SIMULATOR, "--port", "0", "--seed", str(seed), "--dir", str(folder))
+    connections = ("--callback-connections", str(_CALLBACKS_AT_ONCE))
+    command = (*SIMULATOR, "--port", "0", "--seed", str(seed), "--dir", str(folder), *connections)
     child, process = await _spawn(command, folder / "simulator.log")
     assert process.stdout is not None  # asked for in _spawn
     try:

@@ -46,7 +46,7 @@ from bellhouse.simulator.client import SimulatorClient
 _LOOK_S: Final = 0.5
 _STEP_S: Final = 0.1
 _BEHIND: Final = 12_000
-"""So many deliveries on their way are more than a laptop should have: the day stands still until they are fewer."""
+"""So many records on their way are more than a laptop should have: the day stands still until they are fewer."""
 _WIDTH: Final = 120
 """Of the tables where there is no terminal that has a width."""
 _PEOPLE_AT_ONCE: Final = 500
@@ -199,7 +199,8 @@ class _Demo:
         """The day, its end, and the account of it."""
         outside = SimulatorClient(world.url)
         outside.set_account(house.url)
-        disturber = Disturber(outside, lambda: house.kill("bulk"), self._clock)
+        length_ms = round(self._options.length_s * 1000)
+        disturber = Disturber(outside, lambda: house.kill("bulk"), self._clock, length_ms=length_ms)
         disturber.usual()
         watch = Watch(client, self._clock)
         began = self._clock.monotonic()
@@ -266,7 +267,7 @@ class _Demo:
             with suppress(Refusal):
                 reading = await watch.look()
                 self._note_breakers(reading)
-                player.hold(back=reading.ledger.open > _BEHIND)
+                player.hold(back=reading.backlog + reading.ledger.moving > _BEHIND)
                 share = max(0.0, (player.day_now - start) / length_ms)
                 self._show.look(share, player.answers.asked, reading, disturber.current)
             await self._clock.sleep(_LOOK_S)

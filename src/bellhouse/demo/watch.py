@@ -62,12 +62,6 @@ class Ledger(msgspec.Struct, frozen=True):
         return sum(line.counted for line in self.lines if (line.level, line.state) == (level, state))
 
     @property
-    def open(self) -> int:
-        """Deliveries that have not ended and notifications that are not routed."""
-        waiting = self.of("delivery", "waiting") + self.of("notification", "waiting")
-        return waiting + self.moving
-
-    @property
     def moving(self) -> int:
         """What is still on its way by itself: in somebody's hands, or of unknown outcome."""
         return self.of("delivery", "in_flight") + self.of("delivery", "unknown")
