@@ -28,7 +28,7 @@ from bellhouse.observability.metrics import Metrics
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DUE, DueReleaser
 from bellhouse.outbox.parked import ParkedReleaser
-from bellhouse.outbox.sweep import LogSweeper
+from bellhouse.outbox.sweep import Sweeper
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import deliveries_topic, notifications_topic
 from bellhouse.ports.provider import Answers
@@ -171,7 +171,7 @@ def _bulk(
         *lanes,
         DueReleaser(store.due, store.log, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, clock, logbook),
-        LogSweeper(store.log, clock, logbook),
+        Sweeper(store.log, store.ingest, clock, logbook),
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
     ]

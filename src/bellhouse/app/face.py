@@ -64,7 +64,7 @@ def _services(ground: Ground, backlog: Backlog, limits: Limits) -> Services:
         renderer=ground.renderer,
         pepper=pepper(settings.data),
         callbacks=_callbacks(ground),
-        readiness=readiness_of(store, settings, ground.role),
+        readiness=readiness_of(store, settings, ground.role, ground.clock),
         metrics=exposition,
         backlog=lambda: backlog.waiting,
         provider_channels={str(name): channels for name, channels in used(settings).items()},

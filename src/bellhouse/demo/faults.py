@@ -63,11 +63,11 @@ TIMELINE: Final[Sequence[Fault]] = (
     ),
     Fault(
         "sms throttled",
-        "twilio takes 12 messages a second and says when to come back",
-        0.50,
-        0.60,
+        "twilio takes 20 messages a second and says when to come back",
+        0.48,
+        0.54,
         "twilio",
-        {"throttle": {"rate_per_second": 12, "retry_after_s": 2, "burst": 12}},
+        {"throttle": {"rate_per_second": 20, "retry_after_s": 1, "burst": 20}},
     ),
     Fault(
         "lost answers",

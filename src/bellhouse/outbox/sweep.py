@@ -1,23 +1,25 @@
-"""Keeps the log short: deletes the records that every group has finished."""
+"""Keeps the store short: deletes log records that every group has finished, and keys that have lived their day."""
 
 from typing import Final
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store import IngestStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
 _BATCH: Final = 2_000
 _REST_S: Final = 1.0
+_BUSY_S: Final = 0.05
 
 
-class LogSweeper:
+class Sweeper:
     """Trims in small transactions, so that nobody waits for it. Service; one in the whole house."""
 
     name = "sweep"
 
-    def __init__(self, log: Log, clock: Clock, logbook: Logbook) -> None:
+    def __init__(self, log: Log, ingest: IngestStore, clock: Clock, logbook: Logbook) -> None:
         self._log = log
+        self._ingest = ingest
         self._clock = clock
         self._logbook = logbook
         self._draining = False
@@ -27,12 +29,12 @@ class LogSweeper:
 
     async def run(self) -> None:
         while not self._draining:
-            trimmed = 0
+            deleted = 0
             try:
-                trimmed = await self._log.trim(_BATCH)
+                deleted = await self._log.trim(_BATCH) + await self._ingest.forget_keys(self._clock.now(), _BATCH)
             except StoreUnavailable as down:
-                self._logbook.note("error", "The log cannot be trimmed", reason=down.reason, error=str(down))
-            await self._clock.sleep(0.05 if trimmed >= _BATCH else _REST_S)
+                self._logbook.note("error", "The store cannot be swept", reason=down.reason, error=str(down))
+            await self._clock.sleep(_BUSY_S if deleted >= _BATCH else _REST_S)
 
     def drain(self) -> None:
         self._draining = True

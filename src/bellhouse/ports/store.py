@@ -92,6 +92,10 @@ class IngestStore(Protocol):
         """
         ...
 
+    async def forget_keys(self, now: int, limit: int) -> int:
+        """Delete at most `limit` idempotency keys that have lived their 24 h; answers how many went."""
+        ...
+
     async def cancel(self, tenant: TenantNo, notification: NotificationId, now: int, by: str) -> CancelResult:
         """Cancel what has not been sent: the notification while it waits, then each of its waiting deliveries."""
         ...

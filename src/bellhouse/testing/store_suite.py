@@ -114,6 +114,14 @@ class StoreSuite:
         again = notification(tenant, numbers[0], later)
         assert await house.ingest.accept([acceptance(again, "k")], later) == [Accepted(again.id)]
 
+    async def test_keys_are_forgotten_when_they_have_lived_their_day_and_not_before(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        items = [notification(tenant, numbers[0]) for _ in range(3)]
+        await house.ingest.accept([acceptance(item, str(i)) for i, item in enumerate(items)], NOON)
+        assert await house.ingest.forget_keys(NOON + 23 * HOUR, 10) == 0
+        assert await house.ingest.forget_keys(NOON + 25 * HOUR, 2) == 2
+        assert await house.ingest.forget_keys(NOON + 25 * HOUR, 2) == 1
+
     async def test_keys_of_two_tenants_have_nothing_to_do_with_one_another(self, house: Any) -> None:
         given = []
         for name in ("acme", "globex"):

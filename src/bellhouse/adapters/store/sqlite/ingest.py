@@ -31,6 +31,11 @@ _PUT_KEY: Final = "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?)"
 _KNOWN: Final = """
 SELECT user_id, recipient FROM carray(?) AS asked CROSS JOIN recipients ON tenant = ? AND user_id = asked.value
 """
+_FORGET: Final = """
+DELETE FROM idempotency_keys WHERE segment = ? AND key <= (
+    SELECT max(key) FROM (SELECT key FROM idempotency_keys WHERE segment = ? ORDER BY key LIMIT ?)
+)
+"""
 _PUT_COLLAPSE: Final = """
 INSERT INTO collapse_keys VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = max(id, excluded.id)
 """
@@ -89,6 +94,17 @@ class SqliteIngest:
             rows.append((segment, key, item.notification.id, item.fingerprint))
         transaction.many(_PUT_KEY, rows)
         return results
+
+    async def forget_keys(self, now: int, limit: int) -> int:
+        oldest = self._database.rows("SELECT segment FROM idempotency_keys ORDER BY segment LIMIT 1")
+        if not oldest:
+            return 0
+        newest = self._database.rows("SELECT max(id) FROM idempotency_keys WHERE segment = ?", oldest[0])[0][0]
+        if made_at(newest) > now - KEY_LIFE_MS:
+            return 0
+        with self._database.write() as transaction:
+            transaction.run(_FORGET, (*oldest[0], *oldest[0], limit))
+            return transaction.changes()
 
     async def cancel(self, tenant: TenantNo, notification: NotificationId, now: int, by: str) -> CancelResult:
         with self._database.write() as transaction:

@@ -83,7 +83,8 @@ def _publish(transaction: Transaction, fresh: Sequence[Routed], now: int) -> Non
             tally.delivery(notification.tenant, notification.id, None, "waiting", len(item.deliveries))
         for delivery in item.deliveries:
             topic = deliveries_topic(delivery.channel, delivery.priority)
-            if delivery.ready_at > now:
+            # A clock that was set back must not keep back what has been accepted already.
+            if delivery.ready_at > max(now, notification.received_at):
                 due.append((delivery.ready_at, delivery.id, topic, encode(delivery)))
             else:
                 log[topic].append((encode(delivery),))
