@@ -78,10 +78,18 @@ class World:
 class House:
     """`bellhouse serve` on a folder of its own."""
 
-    def __init__(self, folder: Path, world: World | None, processes: int = 2, settings: str = QUICK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        world: World | None,
+        processes: int = 2,
+        settings: str = QUICK,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = folder
         self.world = world
         self.processes = processes
+        self.environment = {**os.environ, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,7 +105,13 @@ class House:
             command += ["--simulator", self.world.url]
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, process_group=0, **popen
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                env=self.environment,
+                **popen,
             )
         return self.process
 
@@ -145,7 +159,7 @@ class House:
                 _kill(pid)
 
     def said(self) -> str:
-        """The end of what it wrote to standard error."""
+        """The end of what it wrote."""
         return (self.data.parent / f"{self.data.name}.log").read_text(errors="replace")[-3_000:]
 
     def __enter__(self) -> "House":
@@ -178,7 +192,7 @@ class House:
 
     def pid_of(self, role: str) -> int:
         """The process that plays a role, or plays all of them; waits until there is one."""
-        return wait_until(lambda: self.roles().get(role) or self.roles().get("all"), _START_S, self.said)
+        return wait_until(lambda: self.roles().get(role) or self.roles().get("all", 0), _START_S, self.said)
 
     def kill(self, role: str) -> int:
         """`kill -9` a role's process, or the supervisor; answers its id."""

@@ -30,6 +30,23 @@ def reaches(client: Client, identifier: str, channel: str, state: str, within_s:
     return of(client.story(identifier), channel)
 
 
+def waits_for(client: Client, identifier: str, channel: str, reason: str) -> None:
+    """Wait until the delivery on a channel waits for this reason."""
+
+    def waiting() -> bool:
+        story = client.story(identifier)
+        return bool(story["deliveries"]) and of(story, channel)["reason"]["code"] == reason
+
+    wait_until(waiting, 20, lambda: client.story(identifier))
+
+
+def accepted_by_a_provider(client: Client, identifier: str, channel: str) -> None:
+    """Wait until a provider has the delivery on a channel."""
+    wait_until(
+        lambda: state_of(client, identifier, channel) in ("sent", "delivered"), 40, lambda: client.story(identifier)
+    )
+
+
 def test_every_channel_is_delivered_and_confirmed_by_callbacks(house: House, client: Client) -> None:
     ada = person(client)
     identifier = client.send(ada.id, "order", data=DATA)
@@ -114,7 +131,7 @@ def test_an_outage_fails_over_opens_the_breaker_and_recovers_by_a_probe(house: H
 
     def breaker() -> str:
         rows = client.get("/v1/breakers")["breakers"]
-        return next(row["state"] for row in rows if row["provider"] == "sendgrid")
+        return str(next(row["state"] for row in rows if row["provider"] == "sendgrid"))
 
     world.dial("sendgrid", outage="503")
     sent = [client.send(ada.id, "order", data=DATA, channels=["email"]) for _ in range(8)]
@@ -340,11 +357,7 @@ def test_an_outage_of_every_provider_parks_spends_nothing_and_expires_what_canno
     for provider in ("sendgrid", "smtp"):
         world.dial(provider, outage="none")
     for identifier in (*first, *patient):
-        wait_until(
-            lambda identifier=identifier: state_of(client, identifier, "email") in ("sent", "delivered"),
-            40,
-            lambda identifier=identifier: client.story(identifier),
-        )
+        accepted_by_a_provider(client, identifier, "email")
     assert client.get("/v1/dead-letters?channel=email")["dead_letters"] == []
     house.balances()
 

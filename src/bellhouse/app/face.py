@@ -5,6 +5,7 @@ import socket
 import msgspec
 
 from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.app.descriptors import connections_within
 from bellhouse.app.http import Services, build_asgi
 from bellhouse.app.processes import Role
 from bellhouse.app.providers import Making, make_readers, used
@@ -39,6 +40,7 @@ def face(ground: Ground, listener: socket.socket) -> list[Service]:
     """The services that answer HTTP on a bound socket."""
     settings, clock = ground.making.settings, ground.clock
     limits = Limits(**settings.limits.model_dump(exclude={"recipient_per_minute"}))
+    limits = msgspec.structs.replace(limits, connections=connections_within(limits.connections))
     backlog = Backlog(ground.store.log, clock)
     app = build_asgi(_services(ground, backlog, limits))
     return [backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]

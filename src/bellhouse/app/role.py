@@ -18,6 +18,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.app.build import Parts, build, topics_of
 from bellhouse.app.control import RoleControl
+from bellhouse.app.descriptors import raise_limit
 from bellhouse.app.folder import CannotServe, take_role_locks
 from bellhouse.app.processes import REFUSED, Role
 from bellhouse.app.runner import Runner
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings(**control.settings())
     except EOFError:
         return 0
+    raise_limit()
     role = cast("Role", given.role)
     try:
         locks = take_role_locks(settings.data, role, settings.drain_timeout_s + 5.0)
