@@ -24,6 +24,7 @@ def shared_house(
     request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     """A house that a module's tests share, with the tests' tenant in it."""
+    world.fresh()
     house = House(tmp_path_factory.mktemp("house") / "data", world, request.param)
     with house:
         define(house.client())

@@ -52,6 +52,11 @@ class World:
         """Turn some dials of a provider."""
         self.api.put_dials(provider, **dials)
 
+    def fresh(self) -> None:
+        """As if it had just begun: for a house of its own, which no callback of another one's messages shall meet."""
+        self.api.reset()
+        self._since = 0
+
     def calm(self) -> None:
         """Every dial at its default; receipts before this moment are no longer shown."""
         for provider, dials in self.api.dials().items():

@@ -27,13 +27,8 @@ def dead(house: House, client: Client, count: int) -> list[str]:
     house.world.dial("fcm", errors={"internal": 1})
     since = datetime.now(UTC).isoformat()
     sent = [client.send(ada.id, "order", data={"who": "A", "n": 1}, channels=["push"]) for _ in range(count)]
-    for identifier in sent:
-        wait_until(
-            lambda identifier=identifier: (
-                client.story(identifier)["deliveries"]
-                and of(client.story(identifier), "push")["state"] == "dead_lettered"
-            )
-        )
+    letters = f"/v1/dead-letters?channel=push&since={quote(since)}"
+    wait_until(lambda: len(client.get(letters)["dead_letters"]) == count)
     house.world.dial("fcm", errors=None)
     client.post("/v1/breakers/fcm/reset")
     return [of(client.story(identifier), "push")["id"] for identifier in sent]

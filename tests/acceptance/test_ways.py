@@ -345,13 +345,7 @@ def test_an_outage_of_every_provider_parks_spends_nothing_and_expires_what_canno
     patient = [client.send(ada.id, "order", data=DATA, channels=["email"]) for _ in range(12)]
     hasty = client.send(ada.id, "order", data=DATA, channels=["email"], expires_at=moment(2))
     for identifier in (*patient, hasty):
-        wait_until(
-            lambda identifier=identifier: (
-                client.story(identifier)["deliveries"]
-                and of(client.story(identifier), "email")["reason"]["code"] == "waiting:outage"
-            ),
-            what=lambda identifier=identifier: client.story(identifier),
-        )
+        waits_for(client, identifier, "email", "waiting:outage")
     assert reaches(client, hasty, "email", "expired")["reason"]["code"] == "expired:lifetime"
     house.balances()
     for provider in ("sendgrid", "smtp"):
@@ -374,7 +368,10 @@ def test_late_doubled_and_disordered_callbacks_come_to_the_same_end(house: House
             callback_disorder=1,
         )
     sent = [client.send(ada.id, "order", data=DATA, channels=["push", "sms", "email"]) for _ in range(12)]
-    wait_until(lambda: world.api.pending_callbacks()["pending"] == 0 and len(world.receipts()) == 36, what="callbacks")
+    wait_until(
+        lambda: world.api.pending_callbacks()["pending"] == 0 and len(world.receipts()) == 36,
+        what=lambda: (world.api.pending_callbacks(), world.api.summary()),
+    )
     for identifier in sent:
         for channel in ("push", "sms", "email"):
             reaches(client, identifier, channel, "delivered")
