@@ -113,13 +113,13 @@ def test_the_rate_stays_between_its_floor_and_what_is_configured(rate: float, ha
 
 
 @given(st.floats(10, 50_000))
-def test_a_throttle_halves_it_at_once_and_ten_seconds_bring_it_back(rate: float) -> None:
+def test_a_throttle_halves_it_at_once_and_a_fifth_comes_back_each_second(rate: float) -> None:
     limiter = Limiter(rate, 0.0)
     limiter.throttled(100.0)
     assert limiter.rate == pytest.approx(rate / 2)
-    limiter.take(1, 105.0)
+    limiter.take(1, 101.25)
     assert limiter.rate == pytest.approx(rate * 0.75)
-    limiter.take(1, 110.001)
+    limiter.take(1, 102.501)
     assert limiter.rate == pytest.approx(rate)
 
 

@@ -38,7 +38,7 @@ from bellhouse.route.router import Router
 from bellhouse.templates.render import Renderer
 from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
 
-CRITICAL_PART = 0.2
+CRITICAL_PART = 0.3
 """The share of every configured rate that the process of the critical lane may use."""
 
 

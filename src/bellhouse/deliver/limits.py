@@ -2,7 +2,7 @@
 
 The last tokens of a bucket are critical's own: others leave them, so a flood of low never makes critical wait for
 the rate; and since they are a level and not a second bucket, the whole rate is for others while critical is silent.
-A throttle halves the rate at once; it grows back by a twentieth of what it was each second (additive increase,
+A throttle halves the rate at once; it grows back by a fifth of what it was each second (additive increase,
 multiplicative decrease, as TCP does: Chiu and Jain, 1989). Times are monotonic seconds.
 """
 
@@ -14,8 +14,10 @@ BURST_S: Final = 1.0
 RESERVE: Final = 0.2
 """The part of a bucket that only critical may take."""
 DECREASE: Final = 0.5
-INCREASE_PER_S: Final = 0.05
+INCREASE_PER_S: Final = 0.2
 """Of the rate at which the throttle came."""
+MIN_STEP: Final = 2.0
+"""Messages a second by which a rate grows each second at the least: a lane that sends little is soon itself again."""
 MIN_RATE: Final = 1.0
 """Messages a second below which throttles do not push it."""
 SAME_BURST_S: Final = 1.0
@@ -86,6 +88,7 @@ class Limiter:
         "_rate",
         "_step",
         "_throttled_at",
+        "_throttled_pace",
         "blocked_until",
     )
 
@@ -97,7 +100,7 @@ class Limiter:
         self._pace = _Pace(now)
         self._ceiling: float | None = None
         """The rate after throttles; None where it is the configured one."""
-        self._step = 0.0
+        self._step = self._throttled_pace = 0.0
         self._changed_at = self._throttled_at = -math.inf
         self.blocked_until = -math.inf
         """Nothing goes out before this moment: what `Retry-After` said."""
@@ -143,8 +146,9 @@ class Limiter:
             return
         self._throttled_at = now
         pace = self._pace.per_second(now) if self._bucket is None else self._bucket.rate
-        self._step = max(MIN_RATE, pace) * INCREASE_PER_S
+        self._step = max(MIN_STEP, pace * INCREASE_PER_S)
         self._ceiling = max(pace * DECREASE, MIN_RATE if self._bucket is None else min(MIN_RATE, pace))
+        self._throttled_pace = pace
         self._changed_at = max(now, self.blocked_until)
         self._apply(now)
 
@@ -159,7 +163,7 @@ class Limiter:
         self._apply(now)
 
     def _limit(self) -> float:
-        return self._step / INCREASE_PER_S * FREE_AGAIN if self._rate is None else self._rate * self._part
+        return max(MIN_RATE, self._throttled_pace) * FREE_AGAIN if self._rate is None else self._rate * self._part
 
     def _apply(self, now: float) -> None:
         rate = self._ceiling
