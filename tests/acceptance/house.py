@@ -219,10 +219,12 @@ class House:
         """A caller of the API, with the development key unless told otherwise."""
         return Client(self.url, key or self.key)
 
-    def cli(self, *arguments: str, status: int = 0, data: Path | None = None) -> str:
+    def cli(self, *arguments: str, status: int = 0, data: Path | None = None, **popen: Any) -> str:
         """Run a command on this house; answers what it printed, and insists on its exit status."""
         command = [sys.executable, "-P", "-m", "bellhouse", *arguments, "--data", str(data or self.data)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, **popen
+        )
         assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout if status == 0 or "--json" in arguments else done.stdout + done.stderr
 
