@@ -199,7 +199,10 @@ class Twilio:
 
     def _refusal(self, form: dict[str, str]) -> tuple[Reply, Verdict] | None:
         if not self._desk.admits():
-            return _THROTTLED, "throttled"
+            # Twilio promises no Retry-After; whoever dials a moment wants it to be named.
+            wait = round(self._desk.dials.throttle.retry_after_s)
+            named = _error(429, 20429, "Too Many Requests", ("retry-after", str(wait))) if wait else _THROTTLED
+            return named, "throttled"
         return _bad_form(form) or _test_number(form) or self._bad_recipient(form["To"])
 
     def _bad_recipient(self, to: str) -> tuple[Reply, Verdict] | None:
