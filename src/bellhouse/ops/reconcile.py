@@ -6,9 +6,9 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import Insights, Ledger, StoreUnavailable
 from bellhouse.ports.telemetry import LedgerReading, Logbook
 
-_SHORTEST_S: Final = 5.0
-_REST: Final = 40.0
-"""It rests so many times as long as it worked: a fortieth of a core at the most, however much is stored."""
+_SHORTEST_S: Final = 10.0
+_REST: Final = 60.0
+"""It rests so many times as long as it worked: a sixtieth of a core at the most, however much is stored."""
 _STANDS_MS: Final = 600_000
 """How long a check stands while the counters do not move: nothing has been written that could break it."""
 

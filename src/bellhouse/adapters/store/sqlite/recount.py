@@ -20,6 +20,10 @@ Counts = dict[str, int]
 _COUNTED: Final = "SELECT level, state, sum(count) FROM ledger WHERE coalesce(?, tenant) = tenant GROUP BY 1, 2"
 
 
+_DUE_NOTIFICATIONS: Final = "FROM due WHERE topic >= 'notifications.' AND topic < 'notifications/'"
+"""Word for word the condition of the index `due_notifications`, which then answers alone."""
+
+
 def read_ledger(reader: Reads, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
     """Both levels with their equations; with `recount` also counted from the rows (all tenants together)."""
     counted = {(level, state): count for level, state, count in reader.run(_COUNTED, (tenant,))}
@@ -130,17 +134,16 @@ def _unrouted(reader: Reads) -> int:
             "SELECT offset FROM positions WHERE topic = ? AND consumer_group = ?", (topic, GROUP_OF[topic])
         ).fetchall()[0][0]
         waiting += reader.run(f"SELECT count(*) FROM {log_table(topic)} WHERE offset > ?", (position,)).fetchall()[0][0]
-    due = "FROM due WHERE topic LIKE 'notifications.%'"
-    waiting += reader.run(f"SELECT count(*) {due}").fetchall()[0][0]
-    cancelled = reader.run(f"SELECT count(*) {due} AND id IN (SELECT id FROM decisions)").fetchall()[0][0]
-    return int(waiting - cancelled - _cancelled_in_log(reader))
-
-
-def _cancelled_in_log(reader: Reads) -> int:
-    """Notifications that were cancelled while their record waits in the log."""
+    waiting += reader.run(f"SELECT count(*) {_DUE_NOTIFICATIONS}").fetchall()[0][0]
     cancelled = {row[0] for row in reader.run("SELECT id FROM decisions WHERE state = 'cancelled'")}
     if not cancelled:
-        return 0
+        return int(waiting)
+    due = sum(1 for (identifier,) in reader.run(f"SELECT id {_DUE_NOTIFICATIONS}") if identifier in cancelled)
+    return int(waiting - due - _cancelled_in_log(reader, cancelled))
+
+
+def _cancelled_in_log(reader: Reads, cancelled: set[bytes]) -> int:
+    """How many of the cancelled notifications have a record that waits in the log."""
     found = 0
     for topic in NOTIFICATION_TOPICS:
         records = reader.run(

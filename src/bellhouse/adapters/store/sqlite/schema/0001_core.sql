@@ -139,6 +139,9 @@ CREATE TABLE due (
     PRIMARY KEY (due_at, id)
 ) WITHOUT ROWID;
 
+-- Scheduled notifications among them, for the ledger's recount: narrow, and empty where nothing is scheduled.
+CREATE INDEX due_notifications ON due (topic) WHERE topic >= 'notifications.' AND topic < 'notifications/';
+
 -- Due rows that an outage's end brings forward; their own moment is their expiry.
 CREATE TABLE parked (
     channel  TEXT NOT NULL,
