@@ -25,6 +25,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite.store import SqliteStore
 from bellhouse.app.http import Services, build_asgi
+from bellhouse.app.role import settle_memory
 from bellhouse.app.server import HttpServer
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.recipient import Profile
@@ -124,6 +125,7 @@ def serve(which: str, listener: socket.socket, data: str) -> None:
 
     async def main() -> None:
         app = empty if which == "empty" else await bellhouse(Path(data))
+        settle_memory()
         server = HttpServer(app, Limits(), listener, SystemClock(), 1.0)
         await server.start()
         await server.run()

@@ -9,7 +9,7 @@ import gc
 import socket
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 import uvloop
@@ -26,7 +26,18 @@ from bellhouse.app.settings import Settings
 from bellhouse.observability.logs import configure
 from bellhouse.ports.store import StoreUnavailable
 
-GC_THRESHOLDS = (50_000, 20, 100)
+_GC_THRESHOLDS: Final = (50_000, 20, 100)
+
+
+def settle_memory() -> None:
+    """Tell the garbage collector what this process is like; call it when everything is built.
+
+    What was made at the start lives as long as the process: no collection needs to look at it again. And a batch is
+    thousands of live values and no cycles: at the default of 700 each batch would be walked many times.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,11 +87,7 @@ async def _play(
         runner.drain()
 
     def ready() -> None:
-        # What was made at the start lives as long as the process: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
-        # A batch is thousands of live values and no cycles: at the default of 700 each batch is walked many times.
-        gc.set_threshold(*GC_THRESHOLDS)
+        settle_memory()
         control.say(ready=True)
 
     watching = asyncio.create_task(watch())

@@ -144,6 +144,16 @@ class StoreSuite:
         known = await house.ingest.known_recipients(tenant, ["u1", "nobody", "u0"])
         assert known == {"u0": numbers[0], "u1": numbers[1]}
 
+    async def test_a_deleted_recipient_is_unknown_at_once_in_every_process(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        other = await house.reopen()
+        assert await house.ingest.known_recipients(tenant, ["u0", "u1"]) == {"u0": numbers[0], "u1": numbers[1]}
+        assert await other.recipients.delete_recipient(tenant, "u0")
+        assert await house.ingest.known_recipients(tenant, ["u0", "u1"]) == {"u1": numbers[1]}
+        profile = (await house.recipients.get_recipient(tenant, "u1"))[1]
+        await other.recipients.put_recipient(tenant, msgspec.structs.replace(profile, user_id="u0"), NOON)
+        assert (await house.ingest.known_recipients(tenant, ["u0"]))["u0"] not in numbers
+
     # --- cancel ---
 
     async def test_a_waiting_notification_is_cancelled_and_never_routed(self, house: Any) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification, encode
-from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs, texts
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs
 from bellhouse.adapters.store.sqlite.events import InFlight, insert_event, states_of
 from bellhouse.adapters.store.sqlite.keys import KEY_LIFE_MS, SEGMENT, KeyFilter
+from bellhouse.adapters.store.sqlite.known import KnownRecipients
 from bellhouse.adapters.store.sqlite.ledger import Tally
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.domain.delivery import Detail
@@ -28,9 +29,6 @@ SELECT key, id, fingerprint FROM carray(?) AS asked CROSS JOIN idempotency_keys 
 """
 _ACCEPTED: Final = "SELECT value FROM meta WHERE name = 'accepted'"
 _PUT_KEY: Final = "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?)"
-_KNOWN: Final = """
-SELECT user_id, recipient FROM carray(?) AS asked CROSS JOIN recipients ON tenant = ? AND user_id = asked.value
-"""
 _FORGET: Final = """
 DELETE FROM idempotency_keys WHERE segment = ? AND key <= (
     SELECT max(key) FROM (SELECT key FROM idempotency_keys WHERE segment = ? ORDER BY key LIMIT ?)
@@ -47,9 +45,10 @@ class SqliteIngest:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._keys = KeyFilter(database)
+        self._known = KnownRecipients(database)
 
     async def known_recipients(self, tenant: TenantNo, user_ids: Sequence[str]) -> Mapping[str, RecipientNo]:
-        return dict(self._database.rows(_KNOWN, (texts(user_ids), tenant))) if user_ids else {}
+        return self._known.numbers(tenant, user_ids) if user_ids else {}
 
     async def accept(self, items: Sequence[Acceptance], now: int) -> list[AcceptResult]:
         if self._keys.is_empty:

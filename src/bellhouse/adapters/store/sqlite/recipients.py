@@ -38,6 +38,8 @@ class SqliteRecipients:
             ).fetchall()
             transaction.many("DELETE FROM inbox WHERE recipient = ?", rows)
             transaction.many("DELETE FROM collapse_keys WHERE recipient = ?", rows)
+            # Whoever keeps recipients' numbers in memory forgets them.
+            transaction.run("INSERT INTO changes (kind, tenant, name) VALUES ('recipient', ?, ?)", (tenant, user_id))
         return bool(rows)
 
     async def update_preferences(self, tenant: TenantNo, user_id: str, preferences: bytes, now: int) -> bool:
