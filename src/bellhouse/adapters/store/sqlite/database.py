@@ -19,6 +19,9 @@ OLDEST_SQLITE: Final = (3, 51, 3)
 
 _CACHE_KIB: Final = 32_768
 
+_GIVE_WAY_S: Final = 0.05
+"""How long a writer waits at most for the checkpoint that it lets in before it."""
+
 _UNAVAILABLE: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
     (apsw.FullError, "disk_full", "free space on the volume of the data directory; service resumes by itself"),
     (apsw.ReadOnlyError, "read_only", "make the data directory and its files writable for this user"),
@@ -144,6 +147,7 @@ class Database:
         """A write transaction: committed and durable when the block ends, undone when it raises."""
         transaction = Transaction(self.connection)
         with translated():
+            self._checkpointer.let_in()
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -190,6 +194,8 @@ class _Checkpointer:
         self._lock = os.open(f"{path}-writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pages = pages
         self._wanted = threading.Event()
+        self._served = threading.Event()
+        self._served.set()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         self._thread.start()
@@ -213,12 +219,25 @@ class _Checkpointer:
                 # Another process checkpoints right now, or the disk is full; the next commit asks again.
                 continue
 
+    def let_in(self) -> None:
+        """Called by the writer before it takes the lock: give way to a checkpoint that waits for it.
+
+        The kernel wakes whoever waits for a file lock, but does not hand it over: a writer that never pauses would
+        take it again each time, and the WAL would grow.
+        """
+        if not self._served.is_set():
+            self._served.wait(_GIVE_WAY_S)
+
     def _catch_up(self) -> None:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._served.clear()
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._served.set()
 
     def close(self) -> None:
         self._closing = True
