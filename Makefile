@@ -40,7 +40,7 @@ format: setup-dev ## Put every file into the house's style
 	$(BIN)/ruff format .
 
 bench: setup-dev ## Measure cost, rate and latency against their targets (ARGS="--quick")
-	@$(BIN)/bellhouse bench $(ARGS)
+	@$(BIN)/bellhouse bench -- $(ARGS)
 
 docs: setup ## Write the reference pages that are made from the code
 	$(BIN)/python docs/generate.py
