@@ -92,11 +92,6 @@ def asks_another(verdict: Verdict) -> bool:
     return isinstance(verdict, Retry | AccountFault) or (isinstance(verdict, Throttled) and verdict.scope == "provider")
 
 
-def code_of(verdict: Verdict) -> str:
-    """The provider's own code, as it stands in the story and the metric."""
-    return verdict.code
-
-
 def reason_text(verdict: Verdict) -> str | None:
     """The provider's own words; None where it said nothing."""
     return None if isinstance(verdict, Accepted | Throttled) else verdict.reason

@@ -72,20 +72,27 @@ def settled_flight(
     delivery = flight.delivery
     tenant = flight.notification.tenant
     detail = detail_of(flight, sheet, verdict, seconds, conclusion.reason)
-    n = delivery.step + len(flight.events)
-    event = Event(delivery.id, "worker", n, conclusion.state, now, "in_flight", encode(detail))
-    again = letter = None
-    if conclusion.waits != "no" or conclusion.state == "dead_lettered":
-        again = _next_record(flight, conclusion, sheet.name, now)
-    if again is not None and conclusion.state == "dead_lettered":
-        letter = DeadLetter(again, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
-        again = None
     parked = conclusion.waits == "outage"
     # Whatever a provider asks for, a delivery ends with its lifetime.
     end = delivery.expires_at + 1
-    last = Outcome(event, tenant, again, end if parked else min(now + conclusion.wait_ms, end), parked)
+    again_at = end if parked else min(now + conclusion.wait_ms, end)
+    again = letter = None
+    if conclusion.state == "dead_lettered":
+        record = _next_record(flight, conclusion, sheet.name, now)
+        letter = DeadLetter(record, flight.notification, conclusion.reason, now, sheet.name, verdict.code)
+    elif conclusion.waits != "no":
+        again = _next_record(flight, conclusion, sheet.name, now)
+        detail = _going_on(detail, again_at, parked)
+    n = delivery.step + len(flight.events)
+    event = Event(delivery.id, "worker", n, conclusion.state, now, "in_flight", encode(detail))
+    last = Outcome(event, tenant, again, again_at, parked)
     outcomes = (*(Outcome(failed, tenant) for failed in flight.events), last)
     return Settled(flight.ticket, outcomes, letter, *_follow_up(flight, conclusion, now))
+
+
+def _going_on(detail: Detail, again_at: int, parked: bool) -> Detail:
+    """What the story tells of a wait: until when; of an outage's end nobody knows the moment."""
+    return detail if parked else msgspec.structs.replace(detail, retry_at=again_at)
 
 
 def _follow_up(flight: Flight, conclusion: Conclusion, now: int) -> tuple[Retirement | None, Suppression | None]:
@@ -172,7 +179,7 @@ def settled_waiting(
         attempt=delivery.attempt + unknown,
     )
     state: DeliveryState = "unknown" if again.unknown_since else "waiting"
-    outcome = _outcome(claim, state, detail, now, interrupted=unknown)
+    outcome = _outcome(claim, state, _going_on(detail, until, park), now, interrupted=unknown)
     return Settled(ticket, (msgspec.structs.replace(outcome, again=again, again_at=until, park=park),))
 
 

@@ -22,7 +22,7 @@ from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.domain.attempt import Accepted, Throttled, Unknown, Verdict
 from bellhouse.domain.catalogue import ChannelTemplate, NotificationType, Template
 from bellhouse.domain.content import PushContent
-from bellhouse.domain.delivery import Delivery
+from bellhouse.domain.delivery import Delivery, Detail
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.retry import RetryPolicy
@@ -220,6 +220,17 @@ async def test_a_wait_of_years_ends_with_the_delivery(stage: Stage) -> None:
     await stage.begin()
     await stage.until(lambda: stage.ended({"waiting": 1}))
     assert await stage.store.due.next_due() == item.expires_at + 1
+
+
+async def test_the_story_of_a_wait_tells_until_when(stage: Stage) -> None:
+    stage.provider.answer = lambda message: Throttled(5_000, "429", "contact")
+    (item,) = await stage.planned(await stage.found())
+    await stage.begin()
+    await stage.until(lambda: stage.ended({"waiting": 1}))
+    story = await stage.store.insights.story(None, item.id)
+    assert story is not None
+    told = [msgspec.msgpack.decode(event.detail, type=Detail).retry_at for event in story.events]
+    assert told == [await stage.store.due.next_due()]
 
 
 async def test_a_settler_that_fails_ends_the_lane(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

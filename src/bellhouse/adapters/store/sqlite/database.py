@@ -85,7 +85,7 @@ class Database:
     """One process's access to the file.
 
     Writers of all processes queue on a file lock taken before `BEGIN IMMEDIATE`: the waiting one is woken, where
-    SQLite's own busy handler would sleep and poll (measured: 29 ms against 109 ms, docs/adr/0003).
+    SQLite's own busy handler would sleep and poll (docs/adr/0003).
     """
 
     def __init__(self, path: Path, ring: Callable[[frozenset[str]], None], checkpoint_pages: int = 4_000) -> None:
@@ -184,7 +184,7 @@ class Database:
 class _Checkpointer:
     """Moves the WAL into the file on a thread and a connection of its own.
 
-    A checkpoint stalls whoever runs it by 18-26 ms at 4,000 pages (docs/adr/0003); nobody waits for this thread. Under
+    A checkpoint stalls whoever runs it (docs/adr/0003); nobody waits for this thread. Under
     an unbroken load a passive checkpoint never catches up with the last frame, and the WAL would grow for ever: so
     a second one, of the few frames that came meanwhile, holds the writers' lock.
     """
