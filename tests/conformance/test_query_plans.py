@@ -100,7 +100,7 @@ async def _live(store: SqliteStore) -> None:
         outcome(claims[3], "waiting", previous="waiting", again_at=NOON + HOUR, park=True),
     ]
     retired, stop = Retirement(numbers[0], "push:1", "gone"), Suppression(tenant, "a@example.com", "bounce", NOON)
-    done = Position(GROUP_OF[PUSH], PUSH, 4)
+    done = (Position(GROUP_OF[PUSH], PUSH, 4),)
     await store.deliver.settle(Settlement(outcomes, [letter], [retired], [stop], [intent], done))
     await store.confirm.news(news)
     await store.confirm.recipients_of([claim.delivery.id for claim in claims])
@@ -131,7 +131,7 @@ async def _ways_in(store: SqliteStore, tenant: TenantNo, recipient: Any) -> None
     await store.ingest.accept([acceptance(notification(tenant, recipient, NOON), "key 1")], NOON + 25 * HOUR)
     await store.recipients.put_suppression(Suppression(tenant, "u0@example.com", "bounce", NOON))
     await store.route.facts(items)
-    done = Position(GROUP_OF[NORMAL], NORMAL, 5)
+    done = (Position(GROUP_OF[NORMAL], NORMAL, 5),)
     decided = [routed(item, ready_at=(NOON + HOUR) * (i // 4)) for i, item in enumerate(items)]
     await store.route.decide(decided, now, done)
     await store.ingest.cancel(tenant, later.id, NOON, "caller")
@@ -152,7 +152,7 @@ async def _reading(store: SqliteStore, tenant: TenantNo, claim: Any) -> None:
     await store.insights.list(ListQuery(tenant))
     await store.insights.list(ListQuery(tenant, user_id="u0", since=NOON))
     await store.insights.ledger(tenant, NOON, False)
-    await store.insights.oldest_pending()
+    await store.log.oldest()
     await store.deliver.put_inbox([InboxItem(claim.notification.recipient, claim.delivery.id, "t", "a", "b", NOON)])
     await store.recipients.inbox(tenant, "u0", None, 10, True, NOON)
     await store.recipients.mark_read(tenant, "u0", [claim.delivery.id], True, NOON)

@@ -114,7 +114,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.run(self.store.ingest.accept([acceptance(item)], self.now))
         decision = routed(item, count, self.now + WAIT if later else 0)
         offset = self.run(self.store.log.poll(NORMAL, 0, 1000))[-1].offset
-        self.run(self.store.route.decide([decision], self.now, Position(GROUP_OF[NORMAL], NORMAL, offset)))
+        self.run(self.store.route.decide([decision], self.now, [Position(GROUP_OF[NORMAL], NORMAL, offset)]))
         self.items.append(item)
         self.deliveries.update({delivery.id: Model() for delivery in decision.deliveries})
 
@@ -230,7 +230,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.open[intent].discard(delivery)
             ended = [intent] if not self.open[intent] else []
         position = Position(GROUP_OF[PUSH], PUSH, done)
-        self.run(self.store.deliver.settle(Settlement(outcomes, letters or [], intents=ended, done=position)))
+        self.run(self.store.deliver.settle(Settlement(outcomes, letters or [], intents=ended, done=[position])))
 
     @rule()
     def kill(self) -> None:

@@ -169,7 +169,7 @@ def _bulk(
     gauges = StoreGauges(store, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
         *lanes,
-        DueReleaser(store.due, store.log, clock, logbook, batches.due),
+        DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, clock, logbook),
         Sweeper(store.log, store.ingest, clock, logbook),
         reconciler,

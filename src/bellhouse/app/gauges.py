@@ -1,11 +1,16 @@
 """What the exporter reads of things that all processes share, from the store and the breakers of this process."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.domain.delivery import Delivery
+from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import CHANNELS, Channel, Priority
 from bellhouse.ops.reconcile import Reconciler
-from bellhouse.ports.log import NOTIFICATION_TOPICS, Lag
+from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag
 from bellhouse.ports.telemetry import BreakerReading, DeadLetterDepth, LedgerReading, ProviderBalance, StoreReading
 
 
@@ -39,7 +44,7 @@ class StoreGauges:
         return self._reconciler.reading
 
     async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
-        return await self._store.insights.oldest_pending()
+        return oldest_of(await self._store.log.oldest())
 
     async def balances(self) -> Sequence[ProviderBalance]:
         return ()
@@ -54,3 +59,23 @@ class AlwaysHeld:
 
     async def held(self) -> bool:
         return True
+
+
+_decode_notification: Final = msgspec.msgpack.Decoder(Notification).decode
+_decode_delivery: Final = msgspec.msgpack.Decoder(Delivery).decode
+
+
+def oldest_of(records: Mapping[str, Sequence[bytes]]) -> dict[tuple[str, Priority], int]:
+    """Since when (ms since the epoch) the oldest of these records may leave, by stage and priority."""
+    oldest: dict[tuple[str, Priority], int] = {}
+    for topic, values in records.items():
+        routing = topic in NOTIFICATION_TOPICS
+        for value in values:
+            try:
+                ready_at = (_decode_notification(value) if routing else _decode_delivery(value)).ready_at
+            except msgspec.DecodeError:
+                # The stage skips it and says so.
+                continue
+            key = ("route" if routing else "deliver", PRIORITY_OF[topic])
+            oldest[key] = min(ready_at, oldest.get(key, ready_at))
+    return oldest

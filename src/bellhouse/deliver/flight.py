@@ -1,5 +1,7 @@
 """A delivery in the worker's hands, from its intent until its outcome."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from bellhouse.domain.content import Content
@@ -14,12 +16,14 @@ _encode = msgspec.msgpack.Encoder().encode
 class Ticket:
     """One polled batch: how many of its records are unsettled, and where it ends in the log."""
 
-    __slots__ = ("intent", "last", "open")
+    __slots__ = ("ends", "intents", "open")
 
-    def __init__(self, last: int, count: int) -> None:
-        self.last = last
+    def __init__(self, ends: Mapping[int, int], count: int) -> None:
+        self.ends = ends
+        """Its last offset, by partition."""
         self.open = count
-        self.intent = 0
+        self.intents: list[int] = []
+        """Under which its deliveries are being sent."""
 
 
 class Flight:

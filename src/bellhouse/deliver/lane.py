@@ -1,44 +1,39 @@
-"""The worker of one channel and priority: polls deliveries, notes its intent, sends, and settles what comes back."""
+"""The worker of one channel and priority: polls deliveries, sees who has them in hand, and notes its intent to send."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from bellhouse.deliver.accounts import Account, Accounts, Obstacle
-from bellhouse.deliver.conclude import Circumstances, asks_another, conclude
 from bellhouse.deliver.flight import Flight, Ticket
 from bellhouse.deliver.meter import Meter
 from bellhouse.deliver.outcomes import (
-    detail_of,
-    price_of,
-    settled_accepted,
-    settled_flight,
-    settled_found,
     settled_no_provider,
     settled_refusal,
-    settled_unresolved,
     settled_waiting,
 )
 from bellhouse.deliver.prepare import Preparer, open_record
 from bellhouse.deliver.recipient_rate import RecipientRate
-from bellhouse.deliver.settler import Settled, Settler
-from bellhouse.domain.attempt import Accepted, Retry, Unknown, Verdict, name_of
+from bellhouse.deliver.sender import Sender, SenderParts, at_once
+from bellhouse.deliver.settler import Settler
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import Log, Polled, deliveries_topic, delivery_group
-from bellhouse.ports.provider import Answers, Message
-from bellhouse.ports.store import Claim, DeliverStore, Standing, StoreUnavailable
+from bellhouse.ports.log import Log, LogUnavailable, Polled, Reader, deliveries_topic, ends_of
+from bellhouse.ports.store import Claim, DeliverStore, LeaseLost, Standing, Standings, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
 _IDLE_S: Final = 1.0
 _SHORTEST_S: Final = 0.001
-_STORE_DOWN_S: Final = 0.5
+_AWAY_S: Final = 0.5
+"""How long it leaves a store or log alone that is away."""
+_LOOK_AGAIN_S: Final = 0.5
+"""How often it asks what has become of records that somebody else is sending."""
 _QUOTA_WAIT_MS: Final = 200
 
 
@@ -71,42 +66,66 @@ class LaneParts(msgspec.Struct, frozen=True):
     luck: Callable[[], float]
     settings: LaneSettings = LaneSettings()
     recipient_rate: RecipientRate = RecipientRate()
+    trusted: Callable[[], Awaitable[None]] = at_once
+    """`SenderParts.trusted`."""
+
+
+class _New(msgspec.Struct, frozen=True):
+    """Claims that nobody has in hand, with what is known of them."""
+
+    claims: Sequence[Claim]
+    known: Standings
 
 
 class Lane:
-    """Delivers one channel at one priority. Service; one of it per topic in the whole house."""
+    """Delivers one channel at one priority. Service; several of it share the partitions of their topic."""
 
     def __init__(self, channel: Channel, priority: Priority, parts: LaneParts) -> None:
         self.name = f"{channel}-worker-{priority}"
         self._channel = channel
         self._priority = priority
         self._topic = deliveries_topic(channel, priority)
-        self._group = delivery_group(channel, priority)
+        self._reader: Reader = parts.log.reader(self._topic)
         self._parts = parts
         self._clock = parts.clock
         self._accounts = parts.accounts
         self._meter = Meter(channel, priority, parts.telemetry)
         self._settler = Settler(
-            self._group,
             self._topic,
+            self._reader,
             parts.store,
             parts.clock,
             parts.logbook,
             self._meter,
             parts.settings.settle_pause_s,
         )
+        self._sender = Sender(
+            channel,
+            priority,
+            SenderParts(
+                parts.accounts,
+                self._settler,
+                self._meter,
+                parts.retry,
+                parts.luck,
+                parts.clock,
+                parts.logbook,
+                parts.trusted,
+            ),
+        )
         self._interrupted: dict[tuple[DeliveryId, int], int] = {}
         """What an earlier process was sending when it ended, by delivery and step, with its intent."""
         self._answer_for: Counter[int] = Counter()
-        self._by_tenant: Counter[TenantNo] = Counter()
-        """In flight by tenant, of those that have any."""
         self._turns: dict[TenantNo, float] = {}
         """When the last of a tenant's deliveries that were beyond its share comes back (ms since the epoch)."""
-        self._calls: set[asyncio.Task[None]] = set()
+        self._elsewhere: list[tuple[Ticket, list[Claim]]] = []
+        """Records that another process is sending: they are settled here when it has settled them, or has died."""
+        self._look_again_at = 0.0
         self._draining = False
 
     async def start(self) -> None:
-        """Learn what an earlier process was sending when it ended."""
+        """Join the topic's group, and learn what an earlier process was sending when it ended."""
+        await self._reader.start()
         for intent in await self._parts.store.open_intents(self._topic):
             named = zip(intent.deliveries, intent.steps, strict=True)
             self._interrupted.update(dict.fromkeys(named, intent.number))
@@ -120,49 +139,83 @@ class Lane:
             async with asyncio.TaskGroup() as group:
                 settling = group.create_task(self._settler.run())
                 await self._poll_until_drained()
+                # Whoever is sending these settles them; their position stays where it is for the next reader.
+                self._settler.hand_back(sum(len(claims) for _, claims in self._elsewhere))
                 while self._settler.in_flight:
                     await self._settler.wait_for_room(self._settler.in_flight)
                 settling.cancel()
         finally:
-            for call in self._calls:
-                call.cancel()
+            self._sender.cancel()
 
     def drain(self) -> None:
         self._draining = True
 
     async def stop(self) -> None:
-        """Nothing of its own to close."""
+        await self._reader.stop()
 
     async def _poll_until_drained(self) -> None:
-        log, settings = self._parts.log, self._parts.settings
-        cursor = await log.position(self._group, self._topic)
+        polled: Sequence[Polled] = ()
         while not self._draining:
-            await self._settler.wait_for_room(settings.window)
+            await self._settler.wait_for_room(self._parts.settings.window)
             try:
-                pause = await self._accounts.pause(self._channel, self._priority)
-                if pause:
-                    await self._clock.sleep(max(_SHORTEST_S, min(pause, _IDLE_S)))
-                    continue
-                # No more than may go out now: what is polled and held comes back as a due row, again and again.
-                limit = self._accounts.room(self._channel, self._priority, settings.batch)
-                polled = await log.poll(self._topic, cursor, limit)
-                if not polled:
-                    await log.wait(self._topic, _IDLE_S)
-                    continue
-                await self.work(polled)
-                cursor = polled[-1].offset
+                # What could not be begun is tried again before anything else is polled.
+                polled = polled or await self._poll()
+                if polled:
+                    await self.work(polled)
+                    polled = ()
+                if self._elsewhere and self._clock.monotonic() >= self._look_again_at:
+                    await self._look_again()
+            except LeaseLost:
+                polled = ()
+                await self._reader.rejoin()
             except StoreUnavailable as down:
                 self._parts.logbook.note("error", "Delivering waits for the store", reason=down.reason, error=str(down))
-                await self._clock.sleep(_STORE_DOWN_S)
+                await self._clock.sleep(_AWAY_S)
+            except LogUnavailable as down:
+                self._parts.logbook.note("error", "Delivering waits for the log", reason=down.reason, error=str(down))
+                await self._clock.sleep(_AWAY_S)
             await self._clock.sleep(0)
 
+    async def _poll(self) -> Sequence[Polled]:
+        """The next records, as many as may go out now; after a wait, and perhaps none, where that is none."""
+        pause = await self._accounts.pause(self._channel, self._priority)
+        if pause:
+            await self._clock.sleep(max(_SHORTEST_S, min(pause, _IDLE_S)))
+            return ()
+        # No more than may go out now: what is polled and held comes back as a due row, again and again.
+        limit = self._accounts.room(self._channel, self._priority, self._parts.settings.batch)
+        polled = await self._reader.poll(limit)
+        if not polled:
+            await self._reader.wait(_LOOK_AGAIN_S if self._elsewhere else _IDLE_S)
+        return polled
+
     async def work(self, polled: Sequence[Polled]) -> None:
-        """Prepare a batch, note the intent to send what is ready, and begin to send it."""
-        claims, interrupted = self._open(polled)
-        known = await self._parts.store.standings([*claims, *interrupted])
+        """Take on a polled batch."""
+        claims = self._open(polled)
+        ticket = Ticket(ends_of(polled), len(polled))
+        await self._admit(claims, ticket, len(polled) - len(claims))
+
+    async def _look_again(self) -> None:
+        """Ask what has become of the records that another process was sending."""
+        self._look_again_at = self._clock.monotonic() + _LOOK_AGAIN_S
+        waiting, self._elsewhere = self._elsewhere, []
+        while waiting:
+            ticket, claims = waiting.pop()
+            try:
+                await self._admit(claims, ticket)
+            except BaseException:
+                self._elsewhere += [*waiting, (ticket, claims)]
+                raise
+
+    async def _admit(self, claims: Sequence[Claim], ticket: Ticket, unreadable: int | None = None) -> None:
+        """Prepare claims, note the intent to send what is ready, and begin to send it.
+
+        `unreadable`: the batch was polled just now, and so many of its records cannot be opened.
+        """
+        known = await self._parts.store.standings(claims)
         now = self._clock.now()
-        ticket = Ticket(polled[-1].offset, len(polled))
-        prepared = await self._parts.preparer.prepare(claims, known, ticket, now)
+        new, elsewhere, interrupted = self._divide(claims, known)
+        prepared = await self._parts.preparer.prepare(new.claims, new.known, ticket, now)
         rate = self._parts.recipient_rate
         ready, late = await rate.divide(self._channel, self._priority, prepared.ready, now)
         if ready:
@@ -172,10 +225,17 @@ class Lane:
         cancelled: frozenset[DeliveryId] = frozenset()
         if flights:
             going = [flight.claim for _, group in flights for flight in group]
-            ticket.intent, cancelled = await self._parts.store.begin(self._topic, going, known.as_of, now)
-            self._by_tenant.update(claim.notification.tenant for claim in going if claim.delivery.id not in cancelled)
-        self._settler.polled(ticket)
-        self._settler.dropped(ticket, len(polled) - len(claims) - len(interrupted) + prepared.stale + len(cancelled))
+            intent, cancelled = await self._parts.store.begin(self._topic, going, known.as_of, now)
+            if intent:
+                ticket.intents.append(intent)
+            self._sender.by_tenant.update(
+                claim.notification.tenant for claim in going if claim.delivery.id not in cancelled
+            )
+        if unreadable is not None:
+            self._settler.polled(ticket)
+        if elsewhere:
+            self._elsewhere.append((ticket, elsewhere))
+        self._settler.dropped(ticket, (unreadable or 0) + prepared.stale + len(cancelled))
         self._parts.telemetry.repeated("deliver", prepared.stale)
         for refused in prepared.refused:
             if refused.state == "expired":
@@ -185,40 +245,57 @@ class Lane:
             self._settler.add(settled_refusal(refused, ticket, now))
         for flight, obstacle, until in held:
             self._hold(flight, obstacle, until, now)
-        self._answer_for_interrupted(interrupted, known.standings[len(claims) :], ticket, now)
+        for claim, standing in interrupted:
+            self._answer_for_interrupted(claim, standing, ticket, now)
         for account, group in flights:
-            self._send(account, [flight for flight in group if flight.delivery.id not in cancelled])
+            self._sender.send(account, [flight for flight in group if flight.delivery.id not in cancelled])
 
-    def _open(self, polled: Sequence[Polled]) -> tuple[list[Claim], list[Claim]]:
-        """The batch's records, those of a killed process apart."""
+    def _open(self, polled: Sequence[Polled]) -> list[Claim]:
         claims: list[Claim] = []
-        interrupted: list[Claim] = []
         for record in polled:
             try:
-                claim = open_record(record.value)
+                claims.append(open_record(record.value, record.again))
             except msgspec.DecodeError as error:
                 self._parts.logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
-                continue
-            taken_up = (claim.delivery.id, claim.delivery.step) in self._interrupted
-            (interrupted if taken_up else claims).append(claim)
-        return claims, interrupted
+        return claims
 
-    def _answer_for_interrupted(
-        self, claims: Sequence[Claim], standings: Sequence[Standing], ticket: Ticket, now: int
-    ) -> None:
+    def _divide(
+        self, claims: Sequence[Claim], known: Standings
+    ) -> tuple["_New", list[Claim], list[tuple[Claim, Standing]]]:
+        """Those that nobody has in hand, those that another process is sending, and those of a killed process."""
+        if not self._interrupted and all(standing.sending == "no" for standing in known.standings):
+            return _New(claims, known), [], []
+        new: list[tuple[Claim, Standing]] = []
+        elsewhere: list[Claim] = []
+        interrupted: list[tuple[Claim, Standing]] = []
+        for claim, standing in zip(claims, known.standings, strict=True):
+            if standing.sending == "interrupted" or (claim.delivery.id, claim.delivery.step) in self._interrupted:
+                interrupted.append((claim, standing))
+            elif standing.sending == "elsewhere":
+                elsewhere.append(claim)
+            else:
+                new.append((claim, standing))
+        standings = [standing for _, standing in new]
+        return (
+            _New([claim for claim, _ in new], Standings(standings, known.facts, known.as_of)),
+            elsewhere,
+            interrupted,
+        )
+
+    def _answer_for_interrupted(self, claim: Claim, standing: Standing, ticket: Ticket, now: int) -> None:
         """What a killed process was sending has an unknown outcome, unless it was settled before the kill.
 
         News may have come meanwhile: it counts once the outcome is written, like any that overtakes its attempt.
         """
-        for claim, standing in zip(claims, standings, strict=True):
-            number = self._interrupted.pop((claim.delivery.id, claim.delivery.step))
-            if standing.settled:
-                self._settler.dropped(ticket, 1)
-            else:
-                self._parts.telemetry.repeated("deliver")
-                detail = Detail(reason="unknown:interrupted", attempt=claim.delivery.calls + 1)
-                until = now + self._parts.settings.interrupted_wait_ms
-                self._settler.add(settled_waiting(claim, ticket, detail, now, until, park=False, unknown=True))
+        number = self._interrupted.pop((claim.delivery.id, claim.delivery.step), 0)
+        if standing.settled:
+            self._settler.dropped(ticket, 1)
+        else:
+            self._parts.telemetry.repeated("deliver")
+            detail = Detail(reason="unknown:interrupted", attempt=claim.delivery.calls + 1)
+            until = now + self._parts.settings.interrupted_wait_ms
+            self._settler.add(settled_waiting(claim, ticket, detail, now, until, park=False, unknown=True))
+        if number:
             self._answer_for[number] -= 1
             if self._answer_for[number] == 0:
                 del self._answer_for[number]
@@ -232,7 +309,7 @@ class Lane:
         chosen: dict[str, tuple[Account, list[Flight]]] = {}
         held: list[tuple[Flight, Obstacle, int]] = []
         quota = int(settings.window * settings.tenant_share)
-        taken = Counter(self._by_tenant)
+        taken = Counter(self._sender.by_tenant)
         with accounts.offer(self._channel, self._priority, len(ready)) as offer:
             for flight in ready:
                 tenant = flight.notification.tenant
@@ -269,154 +346,3 @@ class Lane:
         moment = end if park else min(until, end)
         detail = Detail(reason=f"waiting:{obstacle}")
         self._settler.add(settled_waiting(flight.claim, flight.ticket, detail, now, moment, park=park))
-
-    # --- sending ---
-
-    def _send(self, account: Account, flights: Sequence[Flight]) -> None:
-        new = [flight for flight in flights if not flight.delivery.unknown_at]
-        for first in range(0, len(new), account.sheet.batch):
-            self._begin(self._call(account, new[first : first + account.sheet.batch]))
-        for flight in flights:
-            if flight.delivery.unknown_at:
-                self._begin(self._resume(account, flight))
-
-    def _begin(self, call: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(call)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    async def _resume(self, account: Account, flight: Flight) -> None:
-        """Go on with a delivery whose last call was never answered: ask its provider, then let the policy decide."""
-        asked = self._accounts.named(self._channel, flight.delivery.unknown_at)
-        found = None
-        if asked is not None and isinstance(asked.provider, Answers):
-            try:
-                found = await asked.provider.lookup(_message(flight, self._clock.now()))
-            except Exception as error:
-                self._failed(asked, error)
-        if asked is not None and found is not None:
-            self._finish(flight, settled_found(flight, asked.sheet, found, self._clock.now()))
-        elif flight.after_unknown == "keep":
-            self._finish(flight, settled_unresolved(flight, self._clock.now()))
-        else:
-            await self._call(account, [flight])
-
-    def _finish(self, flight: Flight, settled: Settled) -> None:
-        tenant = flight.notification.tenant
-        self._by_tenant[tenant] -= 1
-        if self._by_tenant[tenant] <= 0:
-            del self._by_tenant[tenant]
-        self._settler.add(settled)
-
-    async def _call(self, account: Account, flights: Sequence[Flight]) -> None:
-        """Call a provider for some deliveries; every one of them ends up settled or with another provider."""
-        now = self._clock.now()
-        messages: list[Message] = []
-        called: list[Flight] = []
-        for flight in flights:
-            message = _message(flight, now)
-            refusal = self._checked(account, message)
-            if refusal is None:
-                messages.append(message)
-                called.append(flight)
-            else:
-                self._judge(account, flight, refusal, 0.0)
-        reported = [False] * len(called)
-
-        def report(index: int, verdict: Verdict, seconds: float) -> None:
-            reported[index] = True
-            self._judge(account, called[index], verdict, seconds)
-
-        try:
-            await account.provider.send(messages, report)
-        except Exception as error:
-            self._failed(account, error)
-        for flight, done in zip(called, reported, strict=True):
-            if not done:
-                self._judge(account, flight, Unknown("the provider's client broke off", "client"), 0.0)
-        try:
-            await self._accounts.publish()
-        except StoreUnavailable as down:
-            self._parts.logbook.note("error", "Breakers wait for the store", reason=down.reason, error=str(down))
-
-    def _checked(self, account: Account, message: Message) -> Verdict | None:
-        """What the provider's client refuses before it calls; a client that fails here has sent nothing."""
-        try:
-            return account.provider.check(message)
-        except Exception as error:
-            self._failed(account, error)
-            return Retry("the provider's client failed", "client")
-
-    def _failed(self, account: Account, error: Exception) -> None:
-        self._parts.logbook.note("error", "A provider failed", provider=account.name, error=repr(error))
-
-    def _judge(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
-        """Settle a delivery by its verdict. One that nothing can be concluded from is an unknown outcome: whatever
-        fails here, a delivery that is not settled would stand in its lane's way for ever."""
-        try:
-            self._conclude(account, flight, verdict, seconds)
-        except Exception as error:
-            self._failed(account, error)
-            self._conclude(account, flight, Unknown("the answer could not be judged", "client"), seconds)
-
-    def _conclude(self, account: Account, flight: Flight, verdict: Verdict, seconds: float) -> None:
-        """Settle a delivery by its verdict, or ask the next provider at once."""
-        if isinstance(verdict, Accepted):
-            self._accepted(account, flight, verdict, seconds)
-            return
-        sheet = account.sheet
-        self._meter.answered(sheet.name, verdict.code, name_of(verdict), seconds)
-        account.note(self._channel, verdict)
-        now = self._clock.now()
-        if asks_another(verdict):
-            other = self._accounts.another(
-                self._channel, self._priority, flight.providers, (*flight.tried, account.name)
-            )
-            if other is not None:
-                flight.failed_over(account.name, detail_of(flight, sheet, verdict, seconds, "in_flight:failover"), now)
-                self._send(other, [flight])
-                return
-        verdict = account.judged(verdict)
-        out = account.out(self._channel)
-        case = Circumstances(flight.delivery.attempt, sheet, self._parts.retry, self._parts.luck(), out)
-        conclusion = conclude(verdict, case)
-        settled = settled_flight(flight, sheet, verdict, seconds, conclusion, now)
-        if conclusion.state == "dead_lettered":
-            self._meter.dead_lettered(conclusion.reason)
-        if conclusion.state == "waiting" and conclusion.counts:
-            self._meter.retried(sheet.name, flight.delivery.attempt + 1)
-        self._parts.logbook.delivery_attempted(
-            flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
-        )
-        self._finish(flight, settled)
-
-    def _accepted(self, account: Account, flight: Flight, verdict: Accepted, seconds: float) -> None:
-        sheet = account.sheet
-        price = price_of(verdict, sheet)
-        self._meter.answered(sheet.name, verdict.code, "accepted", seconds)
-        if price:
-            self._meter.paid(sheet.name, sheet.currency, price)
-        account.note(self._channel, verdict)
-        now = self._clock.now()
-        if verdict.delivered:
-            self._meter.delivered(flight.notification.type)
-        if verdict.delivered or not sheet.confirms:
-            self._meter.ended(max(0, now - flight.delivery.ready_at) / 1000)
-        self._finish(flight, settled_accepted(flight, sheet, verdict, price, seconds, now))
-
-
-def _message(flight: Flight, now: int) -> Message:
-    delivery, notification = flight.delivery, flight.notification
-    return Message(
-        delivery.id,
-        flight.call,
-        delivery.channel,
-        delivery.priority,
-        flight.address,
-        flight.content,
-        max(1, (delivery.expires_at - now) // 1000),
-        notification.collapse_key,
-        recipient=notification.recipient,
-        tenant=notification.tenant,
-        type=notification.type,
-    )

@@ -48,10 +48,10 @@ class Prepared(msgspec.Struct, frozen=True):
     """Records of work that was done before: dropped."""
 
 
-def open_record(value: bytes) -> Claim:
+def open_record(value: bytes, again: bool = False) -> Claim:
     """The delivery and its notification from a log record. Raises msgspec.DecodeError."""
     delivery = _decode_delivery(value)
-    return Claim(delivery, _decode_notification(delivery.notification))
+    return Claim(delivery, _decode_notification(delivery.notification), again)
 
 
 def _key(claim: Claim) -> _Key:
@@ -81,8 +81,7 @@ class Preparer:
         refused: list[Refused] = []
         stale = 0
         kinds = await self._kinds(claims)
-        # Behind the standings of these claims there may be those of interrupted ones, which are not prepared.
-        for claim, standing in zip(claims, known.standings[: len(claims)], strict=True):
+        for claim, standing in zip(claims, known.standings, strict=True):
             if standing.stale:
                 stale += 1
                 continue

@@ -13,7 +13,7 @@ import msgspec
 from bellhouse.deliver.flight import Ticket
 from bellhouse.deliver.meter import Meter
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import Position
+from bellhouse.ports.log import LogUnavailable, Reader, positions
 from bellhouse.ports.store import (
     DeadLetter,
     DeliverStore,
@@ -44,10 +44,17 @@ class Settler:
     """The outcomes of one lane on their way into the store."""
 
     def __init__(
-        self, group: str, topic: str, store: DeliverStore, clock: Clock, logbook: Logbook, meter: Meter, pause_s: float
+        self,
+        topic: str,
+        reader: Reader,
+        store: DeliverStore,
+        clock: Clock,
+        logbook: Logbook,
+        meter: Meter,
+        pause_s: float,
     ) -> None:
-        self._group = group
         self._topic = topic
+        self._reader = reader
         self._store = store
         self._clock = clock
         self._logbook = logbook
@@ -79,6 +86,10 @@ class Settler:
         self._settled.append(settled)
         if not self._work.is_set():
             self._work.set()
+
+    def hand_back(self, count: int) -> None:
+        """So many deliveries are somebody else's to settle: they hold the position back, and nobody waits for them."""
+        self.in_flight -= count
 
     def forget_intent(self, number: int) -> None:
         """An intent of an earlier process has been answered for."""
@@ -122,12 +133,13 @@ class Settler:
         for settled in taken:
             ticket = settled.ticket
             ticket.open -= 1
-            if ticket.open == 0 and ticket.intent:
-                intents.append(ticket.intent)
-        done = None
+            if ticket.open == 0:
+                intents += ticket.intents
+        ends: dict[int, int] = {}
         while self._tickets and self._tickets[0].open == 0:
-            done = Position(self._group, self._topic, self._tickets.popleft().last)
-        if not (taken or intents or done):
+            for partition, end in self._tickets.popleft().ends.items():
+                ends[partition] = max(end, ends.get(partition, end))
+        if not (taken or intents or ends):
             return None
         return Settlement(
             [outcome for settled in taken for outcome in settled.outcomes],
@@ -135,14 +147,19 @@ class Settler:
             [settled.retirement for settled in taken if settled.retirement is not None],
             [settled.suppression for settled in taken if settled.suppression is not None],
             intents,
-            done,
+            positions(self._topic, ends),
         )
 
     async def _write(self, settlement: Settlement) -> None:
         while True:
             try:
                 await self._store.settle(settlement)
-                return
+                break
             except StoreUnavailable as down:
                 self._logbook.note("error", "Outcomes wait for the store", reason=down.reason, error=str(down))
                 await self._clock.sleep(_STORE_DOWN_S)
+        try:
+            await self._reader.commit(settlement.done)
+        except (LogUnavailable, StoreUnavailable) as down:
+            # The records come again, and are seen to be settled.
+            self._logbook.note("warning", "A position was not moved", reason=down.reason, error=str(down))

@@ -3,7 +3,8 @@
 from typing import Final
 
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import Log
+from bellhouse.ports.doorbell import Doorbell
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import DueStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
@@ -12,17 +13,17 @@ DUE: Final = "due"
 
 _LONGEST_WAIT_S: Final = 1.0
 """A wall clock that is set forward, or a lost ring, costs at most this."""
-_STORE_DOWN_S: Final = 0.5
+_AWAY_S: Final = 0.5
 
 
 class DueReleaser:
-    """Sleeps until the next due row's moment, then appends what is due. Service; one in the whole house."""
+    """Sleeps until the next due row's moment, then appends what is due. Service; of several each takes other rows."""
 
     name = "due"
 
-    def __init__(self, store: DueStore, log: Log, clock: Clock, logbook: Logbook, batch: int = 300) -> None:
+    def __init__(self, store: DueStore, doorbell: Doorbell, clock: Clock, logbook: Logbook, batch: int = 300) -> None:
         self._store = store
-        self._log = log
+        self._doorbell = doorbell
         self._clock = clock
         self._logbook = logbook
         self._batch = batch
@@ -35,10 +36,13 @@ class DueReleaser:
         while not self._draining:
             try:
                 if await self._store.release_due(self._clock.now(), self._batch) == 0:
-                    await self._log.wait(DUE, await self._pause())
+                    await self._doorbell.wait(DUE, await self._pause())
             except StoreUnavailable as down:
                 self._logbook.note("error", "Due rows wait for the store", reason=down.reason, error=str(down))
-                await self._clock.sleep(_STORE_DOWN_S)
+                await self._clock.sleep(_AWAY_S)
+            except LogUnavailable as down:
+                self._logbook.note("error", "Due rows wait for the log", reason=down.reason, error=str(down))
+                await self._clock.sleep(_AWAY_S)
             await self._clock.sleep(0)
 
     async def _pause(self) -> float:

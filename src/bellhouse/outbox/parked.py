@@ -4,6 +4,7 @@ from typing import Final, Protocol
 
 from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import DueStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
@@ -42,6 +43,8 @@ class ParkedReleaser:
                 await self.release()
             except StoreUnavailable as down:
                 self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, error=str(down))
+            except LogUnavailable as down:
+                self._logbook.note("error", "Parked rows wait for the log", reason=down.reason, error=str(down))
             await self._clock.sleep(_TICK_S)
 
     async def release(self) -> int:

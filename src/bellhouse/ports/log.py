@@ -1,16 +1,19 @@
 """The log: topics of records that move the work from stage to stage.
 
-A topic is an ordered sequence of records; a consumer group reads it from its own position. Records are appended
-by the store in the same transaction as the rows they belong to (`store.py`), so nothing here appends: in embedded
-mode the outbox *is* the log's table, elsewhere a relay carries it over.
+A topic has one or more partitions, each an ordered sequence of records; the readers of a consumer group share its
+partitions and read each from the group's own position. What is appended comes from the store: in embedded mode the
+outbox *is* the log's table and the store's own transaction appends; elsewhere a relay carries the outbox over through
+`Publisher`, and the router publishes what it has just made durable.
 
-Promised: a record that was appended is polled at least once by each group, also after a kill; records of one topic
-are polled in the order of their offsets; a position never goes back. Not promised: exactly once. Whoever polls
-must recognise what it has already done, because everything after the last committed position comes again.
+Promised: a record that was appended is polled at least once by each group, also after a kill; records of one partition
+are polled in the order of their offsets by each reader; records of one key are in one partition; a position never goes
+back. Not promised: exactly once. Whoever polls must recognise what it has already done: everything after the last
+committed position comes again, to the same reader or to another. After a kill, a pause or a rebalance another reader
+may have a record in its hands still; such a record is marked `again`, and the store's intents tell the rest.
 The log delays nothing: what has to wait is a due row in the store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -18,19 +21,44 @@ import msgspec
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
 
 
+class LogUnavailable(Exception):
+    """The log did not take the records, or not surely all of them: append all of them again later.
+
+    `reason` is a word (`unreachable`, `timeout`, `refused`), `remedy` a sentence for whoever reads it.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}: {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A record for the log."""
+
+    topic: str
+    value: bytes
+    key: int = 0
+    """What decides the partition: the recipient."""
+
+
 class Polled(msgspec.Struct, frozen=True, gc=False):
     """A record as it was polled."""
 
     offset: int
     value: bytes
+    partition: int = 0
+    again: bool = False
+    """Whether somebody may have polled it before: it was there when its partition came to this reader."""
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """Everything of `topic` up to and including `offset` is done for `group`."""
+    """Everything of a topic's partition up to and including `offset` is done for `group`."""
 
     group: str
     topic: str
     offset: int
+    partition: int = 0
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -42,23 +70,80 @@ class Lag(msgspec.Struct, frozen=True):
     lag: int
 
 
+class Publisher(Protocol):
+    """Appends records where the store's own transaction does not."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return when all are durable in the log. Raises LogUnavailable, and then some may be there: repeating the
+        call is lawful, and doubles those. An empty call is lawful."""
+        ...
+
+
+class Reader(Protocol):
+    """One member of a topic's consumer group. It belongs to one event loop; `poll`, `wait` and `commit` are not
+    called side by side."""
+
+    async def start(self) -> None:
+        """Join the group; partitions may come later, and go and come again at any time. Raises LogUnavailable."""
+        ...
+
+    async def poll(self, limit: int) -> Sequence[Polled]:
+        """At most `limit` records behind the last ones polled, those of a partition in order; empty when there are
+        none. Never waits. What is not committed is not forgotten by the log, but not polled again by this reader
+        unless its partition leaves and returns, or `rejoin` is called.
+
+        What it answers is in the caller's hands until the next call of `poll`, `wait`, `rejoin` or `stop`: until then
+        no partition of it is given away, within reason (some seconds), so that whoever gets it finds what the caller
+        has noted about these records in the store."""
+        ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when something may be there to poll, or after `timeout_s`. May return early."""
+        ...
+
+    async def commit(self, done: Sequence[Position]) -> None:
+        """Move positions forward; call it when what was done is durable in the store. A partition that has left this
+        reader is passed over, and a position that would go back is not moved. A commit may be lost with the process:
+        then its records come again."""
+        ...
+
+    async def rejoin(self) -> None:
+        """Forget what was polled and not committed, and begin anew at the group's positions: for a reader that was
+        away so long that others may have taken over its partitions."""
+        ...
+
+    async def pause(self, partitions: Sequence[int]) -> None:
+        """Poll nothing of these partitions until `resume`; the group keeps them assigned."""
+        ...
+
+    async def resume(self, partitions: Sequence[int]) -> None:
+        """Go on with paused partitions where they were. One that was not paused is lawful."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave the group, so that its other members take over at once. Calling it twice is lawful."""
+        ...
+
+
 class Log(Protocol):
-    async def poll(self, topic: str, after: int, limit: int) -> Sequence[Polled]:
-        """At most `limit` records behind offset `after`, in order; empty when there are none. Never waits."""
+    """The readers of the topics, and how far their groups are behind."""
+
+    def reader(self, topic: str) -> Reader:
+        """A new member of the topic's group (`GROUP_OF`)."""
         ...
 
-    async def position(self, group: str, topic: str) -> int:
-        """The offset up to which `group` has finished `topic`; 0 before the first."""
+    async def lags(self) -> Sequence[Lag]:
+        """Of every topic's group, by partition. Raises LogUnavailable."""
         ...
 
-    async def wait(self, topic: str, timeout_s: float) -> None:
-        """Return when something may have been appended to `topic`, or after `timeout_s`. May return early."""
+    async def oldest(self) -> Mapping[str, Sequence[bytes]]:
+        """The first record of each partition that its group has not finished, by topic; topics without any are
+        missing. Raises LogUnavailable."""
         ...
-
-    async def lags(self) -> Sequence[Lag]: ...
 
     async def trim(self, limit: int) -> int:
-        """Delete at most `limit` records per topic that every group has finished; answers how many went."""
+        """Delete at most `limit` records per topic that every group has finished; answers how many went. 0 where the
+        log forgets by itself."""
         ...
 
 
@@ -68,6 +153,11 @@ def notifications_topic(priority: Priority) -> str:
 
 def deliveries_topic(channel: Channel, priority: Priority) -> str:
     return f"deliveries.{channel}.{priority}"
+
+
+def dead_letters_topic(channel: Channel) -> str:
+    """A feed of what was given up; nobody in the house reads it, the store's table is the truth."""
+    return f"dlq.{channel}"
 
 
 def routing_group(priority: Priority) -> str:
@@ -81,9 +171,27 @@ def delivery_group(channel: Channel, priority: Priority) -> str:
 
 NOTIFICATION_TOPICS: Final = tuple(notifications_topic(p) for p in PRIORITIES)
 DELIVERY_TOPICS: Final = tuple(deliveries_topic(c, p) for c in CHANNELS for p in PRIORITIES)
+DEAD_LETTER_TOPICS: Final = tuple(dead_letters_topic(c) for c in CHANNELS)
 TOPICS: Final = NOTIFICATION_TOPICS + DELIVERY_TOPICS
+"""Those that the stages read."""
 GROUP_OF: Final[dict[str, str]] = {
     **{notifications_topic(p): routing_group(p) for p in PRIORITIES},
     **{deliveries_topic(c, p): delivery_group(c, p) for c in CHANNELS for p in PRIORITIES},
 }
 """Each topic's one consumer group."""
+PRIORITY_OF: Final[dict[str, Priority]] = {
+    **{notifications_topic(p): p for p in PRIORITIES},
+    **{deliveries_topic(c, p): p for c in CHANNELS for p in PRIORITIES},
+}
+"""Each topic's priority, by which it may have a log of its own."""
+
+
+def ends_of(polled: Sequence[Polled]) -> dict[int, int]:
+    """Where a polled batch ends, by partition."""
+    return {record.partition: record.offset for record in polled}
+
+
+def positions(topic: str, ends: Mapping[int, int]) -> tuple[Position, ...]:
+    """The positions of a topic's group that follow from the last finished offset of each partition."""
+    group = GROUP_OF[topic]
+    return tuple(Position(group, topic, offset, partition) for partition, offset in ends.items())

@@ -4,8 +4,12 @@ Promised by every adapter:
 
 * A call that returns has committed all of its rows in one transaction, durably; a call that raises has written
   none. `StoreUnavailable` means: nothing was written, try again later (a full disk, a read-only file).
-* Records named in `publish` become visible in the log no earlier than the rows of the same call, and certainly.
-* Positions named in `done` are committed no earlier than the rows of the same call.
+* Records become visible in the log no earlier than the rows of the same call, and certainly. Where the log is part of
+  the store they are appended in the same transaction. Elsewhere they wait in the outbox for the relay, but for those of
+  `decide`, `release_due` and `release_parked`: these the store appends itself, through the log's `Publisher`, and what
+  could not be appended (LogUnavailable) is appended by a later call of the same kind.
+* Positions named in `done` are committed in the same transaction where the log is part of the store, and ignored
+  elsewhere: there the reader commits them after the call.
 * The ledger's counters move in the same transaction as the rows they count.
 * Every call may be repeated after a crash: keys, decisions and events are inserted once, and repeats are answered
   from what is stored.
@@ -29,7 +33,8 @@ from bellhouse.ports.log import Position
 class StoreUnavailable(Exception):
     """The store could not write, and wrote nothing: a full disk, a read-only file, a lost connection.
 
-    `reason` is a word (`disk_full`, `read_only`, `io`, `busy`), `remedy` a sentence for whoever reads the answer.
+    `reason` is a word (`disk_full`, `read_only`, `io`, `busy`, `unreachable`), `remedy` a sentence for whoever reads
+    the answer.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -38,13 +43,9 @@ class StoreUnavailable(Exception):
         self.remedy = remedy
 
 
-class Publish(msgspec.Struct, frozen=True, gc=False):
-    """A record for the log."""
-
-    topic: str
-    value: bytes
-    key: int = 0
-    """What decides the partition: the recipient."""
+class LeaseLost(Exception):
+    """This process was away for so long that others may have taken over its work: it must not begin anything with what
+    it has polled, but join anew and poll again."""
 
 
 # --- ingest ---------------------------------------------------------------------------------------------------
@@ -123,12 +124,13 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 class RouteStore(Protocol):
     async def facts(self, notifications: Sequence[Notification]) -> Facts: ...
 
-    async def decide(self, routed: Sequence[Routed], now: int, done: Position | None) -> int:
+    async def decide(self, routed: Sequence[Routed], now: int, done: Sequence[Position]) -> int:
         """Store decisions and publish their deliveries; answers how many were new.
 
         A notification that already has a decision (a replayed record, a cancellation) keeps it, and the stored one
         is published again where publishing is not part of the same transaction. A delivery that is not ready
-        before `now` becomes a due row.
+        before `now` becomes a due row. Raises StoreUnavailable, and LogUnavailable where the decisions are stored and
+        their deliveries are not published yet: repeat the call.
         """
         ...
 
@@ -141,6 +143,13 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     delivery: Delivery
     notification: Notification
+    again: bool = False
+    """Whether somebody may have polled this record before, and may be sending it."""
+
+
+Sending = Literal["no", "elsewhere", "interrupted"]
+"""Nobody is sending it; a living process is (this one, perhaps, from before its partition came back); or a process was,
+and has died with its outcome unknown."""
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +161,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """Whether a newer notification with the same collapse key has been accepted."""
     settled: bool = False
     """Whether what this record asks for has its outcome: of a delivery that ended by news alone it has none yet."""
+    sending: Sending = "no"
+    """Whether what this record asks for is under way; looked up for records that come `again`."""
 
 
 class Standings(msgspec.Struct, frozen=True):
@@ -226,7 +237,7 @@ class Settlement(msgspec.Struct, frozen=True):
     suppressions: Sequence[Suppression] = ()
     intents: Sequence[int] = ()
     """Intents whose deliveries are all settled by now."""
-    done: Position | None = None
+    done: Sequence[Position] = ()
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -251,16 +262,20 @@ class DeliverStore(Protocol):
     ) -> tuple[int, frozenset[DeliveryId]]:
         """Note durably that these deliveries are about to be sent; answers the intent's number and which of them
         were cancelled since `as_of`, or answered by news of an earlier attempt, which are not part of it. Where
-        none is left to send there is no intent, and the number is 0."""
+        none is left to send there is no intent, and the number is 0. Raises LeaseLost where this process has been
+        given up by the others."""
         ...
 
     async def settle(self, settlement: Settlement) -> None:
         """Write outcomes with what follows from them. One about a delivery that was not being sent, and that a
-        cancellation or news has moved since it was polled, no longer holds and is left out."""
+        cancellation or news has moved since it was polled, no longer holds and is left out. One about a delivery that
+        was being sent, and that another process has meanwhile called interrupted, comes too late to be its outcome:
+        what it knows (the provider took it) is kept as news."""
         ...
 
     async def open_intents(self, lane: str) -> Sequence[Intent]:
-        """What an earlier process of this lane was sending when it ended: of these the outcome is unknown."""
+        """What an earlier process of this lane was sending when it ended: of these the outcome is unknown. Nothing
+        where a lane may have several processes: there `standings` tells it of each record that comes again."""
         ...
 
     async def put_inbox(self, items: Sequence[InboxItem]) -> None:
@@ -269,6 +284,29 @@ class DeliverStore(Protocol):
 
 
 # --- what waits -----------------------------------------------------------------------------------------------
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """What waits in the outbox."""
+
+    records: int
+    """How many, about."""
+    since: int
+    """When the oldest was committed (ms since the epoch)."""
+
+
+class OutboxStore(Protocol):
+    """What was committed for the log and is not in it yet. Any number of relays may ask side by side."""
+
+    async def relay(self, priority: Priority, limit: int) -> int:
+        """Append at most `limit` outbox rows of a priority to the log, the oldest first, and forget them; answers how
+        many records that were. A row holds what one transaction appended to a topic. Raises LogUnavailable, and then
+        the rows stay."""
+        ...
+
+    async def pending(self) -> Mapping[Priority, "Pending"]:
+        """What waits in the outbox, by priority; priorities without anything are missing."""
+        ...
 
 
 class DueStore(Protocol):
@@ -476,6 +514,64 @@ class BreakerStore(Protocol):
         ...
 
 
+# --- processes, leases and upkeep -----------------------------------------------------------------------------
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A living process, as the others see it."""
+
+    process: str
+    """An id that is never used again."""
+    role: str
+    lanes: tuple[str, ...] = ()
+    """The topics that it works on."""
+    host: str = ""
+    pid: int = 0
+    since: int = 0
+    version: str = ""
+
+
+class MemberStore(Protocol):
+    """Who is alive. A process that does not renew within `ttl_s` is given up: from then on `begin` refuses it, and what
+    it was sending is taken over by whoever polls those records again."""
+
+    async def join(self, member: Member, ttl_s: float) -> None:
+        """Become a member, or one again under the same id."""
+        ...
+
+    async def renew(self, ttl_s: float) -> bool:
+        """Stay one; False where the others have given this process up."""
+        ...
+
+    async def leave(self) -> None:
+        """Be no member any more. Calling it twice is lawful."""
+        ...
+
+    async def members(self) -> Sequence[Member]: ...
+
+
+class LeaseStore(Protocol):
+    """What only one process may do at a time."""
+
+    async def take(self, name: str, ttl_s: float) -> int:
+        """Take or renew a lease for this process; answers its fencing token, which grows with each new holder, or 0
+        where another process holds it. Times are the store's own."""
+        ...
+
+    async def release(self, name: str) -> None:
+        """Give a lease back. One that is not ours is lawful."""
+        ...
+
+
+class UpkeepStore(Protocol):
+    """What has to be done now and then so that everything stays as quick as it is; each is harmless when repeated."""
+
+    async def upkeep(self, now: int, retention_days: int) -> Sequence[str]:
+        """One round: partitions made ahead and old ones dropped, counters folded, news merged that a killed process
+        left unmerged, intents of dead processes forgotten. Answers what was done, in words, for the log."""
+        ...
+
+
 # --- operators and readers ------------------------------------------------------------------------------------
 
 DeadLetterState = Literal["open", "replayed", "discarded"]
@@ -608,7 +704,3 @@ class Insights(Protocol):
         ...
 
     async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger: ...
-
-    async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
-        """The moment (ms) of the oldest pending record by stage (`route`, `deliver`) and priority."""
-        ...

@@ -13,13 +13,22 @@ from bellhouse.domain.notification import Decision, Notification, Reason
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.policy.decide import decide
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import Log, Polled, Position, notifications_topic, routing_group
+from bellhouse.ports.log import (
+    Log,
+    LogUnavailable,
+    Polled,
+    Reader,
+    ends_of,
+    notifications_topic,
+    positions,
+)
 from bellhouse.ports.store import CatalogueStore, Facts, Routed, RouteStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
 _IDLE_S: Final = 1.0
 """How long an idle router trusts the doorbell before it looks for itself."""
-_STORE_DOWN_S: Final = 0.5
+_AWAY_S: Final = 0.5
+"""How long it leaves a store or log alone that is away."""
 
 _NO_STOPS: Final[frozenset[str]] = frozenset()
 _decode: Final = msgspec.msgpack.Decoder(Notification).decode
@@ -35,7 +44,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """Routes one priority. Service; one of it per priority in the whole house."""
+    """Routes one priority. Service; several of it share the partitions of their topic."""
 
     def __init__(
         self,
@@ -51,10 +60,9 @@ class Router:
         self.name = f"router-{priority}"
         self._priority = priority
         self._topic = notifications_topic(priority)
-        self._group = routing_group(priority)
+        self._reader: Reader = log.reader(self._topic)
         self._store = store
         self._catalogue = catalogue
-        self._log = log
         self._clock = clock
         self._telemetry = telemetry
         self._logbook = logbook
@@ -62,31 +70,35 @@ class Router:
         self._draining = False
 
     async def start(self) -> None:
-        """Nothing to prepare."""
+        await self._reader.start()
 
     async def run(self) -> None:
-        position = await self._log.position(self._group, self._topic)
+        polled: Sequence[Polled] = ()
         while not self._draining:
             try:
-                polled = await self._log.poll(self._topic, position, self._batch)
+                # What could not be stored or published is tried again before anything else is polled.
+                polled = polled or await self._reader.poll(self._batch)
                 if not polled:
-                    await self._log.wait(self._topic, _IDLE_S)
+                    await self._reader.wait(_IDLE_S)
                     continue
                 await self.route(polled)
-                position = polled[-1].offset
+                polled = ()
             except StoreUnavailable as down:
                 self._logbook.note("error", "Routing waits for the store", reason=down.reason, error=str(down))
-                await self._clock.sleep(_STORE_DOWN_S)
+                await self._clock.sleep(_AWAY_S)
+            except LogUnavailable as down:
+                self._logbook.note("error", "Routing waits for the log", reason=down.reason, error=str(down))
+                await self._clock.sleep(_AWAY_S)
             await self._clock.sleep(0)
 
     def drain(self) -> None:
         self._draining = True
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        await self._reader.stop()
 
     async def route(self, polled: Sequence[Polled]) -> None:
-        """Decide a batch, make the decisions durable, and publish their deliveries."""
+        """Decide a batch, make the decisions durable, publish their deliveries, and move the position."""
         began = self._clock.monotonic()
         opened = self._open(polled)
         facts = await self._store.facts([notification for notification, _ in opened])
@@ -96,7 +108,9 @@ class Router:
             self._routed(notification, record, kinds[notification.tenant, notification.type], facts, now)
             for notification, record in opened
         ]
-        await self._store.decide(routed, now, Position(self._group, self._topic, polled[-1].offset))
+        done = positions(self._topic, ends_of(polled))
+        await self._store.decide(routed, now, done)
+        await self._reader.commit(done)
         self._count(routed, self._clock.monotonic() - began)
 
     def _routed(self, notification: Notification, record: bytes, kind: _Kind, facts: Facts, now: int) -> Routed:

@@ -1,8 +1,9 @@
 """What every store with its log must do, whatever stands behind the ports: one suite, run on each adapter.
 
 A test class inherits StoreSuite and provides the fixture `house`: an object with one attribute for each part
-(`ingest`, `route`, `deliver`, `due`, `confirm`, `recipients`, `catalogue`, `dead_letters`, `insights`, `log`) on an
-empty store, and `reopen()`, which gives the same store as a new process would see it.
+(`ingest`, `route`, `deliver`, `due`, `confirm`, `recipients`, `catalogue`, `dead_letters`, `insights`) on an empty
+store; `records(topic)`, which answers everything that has come into the log's topic by now, in order; and `reopen()`,
+which gives the same store as a new process would see it.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bellhouse.domain.delivery import Detail
-from bellhouse.domain.ids import RecipientNo, TenantNo
+from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.store import (
@@ -44,6 +45,10 @@ PUSH = deliveries_topic("push", "normal")
 NORMAL = notifications_topic("normal")
 
 
+def _done(topic: str, offset: int) -> tuple[Position, ...]:
+    return (Position(GROUP_OF[topic], topic, offset),)
+
+
 class StoreSuite:
     """The conformance suite of the store and log ports."""
 
@@ -58,12 +63,11 @@ class StoreSuite:
     async def _claims(self, house: Any, count: int = 1) -> list[Claim]:
         """Deliveries that have been accepted, routed and polled."""
         _, items = await self._accepted(house, count)
-        done = Position(GROUP_OF[NORMAL], NORMAL, count)
-        await house.route.decide([routed(item) for item in items], NOON, done)
+        await house.route.decide([routed(item) for item in items], NOON, _done(NORMAL, count))
         return await self._polled(house)
 
-    async def _polled(self, house: Any, after: int = 0) -> list[Claim]:
-        return [open_claim(record.value) for record in await house.log.poll(PUSH, after, 1000)]
+    async def _polled(self, house: Any) -> list[Claim]:
+        return [open_claim(record) for record in await house.records(PUSH)]
 
     async def _sent(self, house: Any, claims: Sequence[Claim]) -> None:
         intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
@@ -80,15 +84,15 @@ class StoreSuite:
 
     async def test_what_is_accepted_is_in_the_log_of_its_priority(self, house: Any) -> None:
         _, items = await self._accepted(house, 3)
-        polled = await house.log.poll(NORMAL, 0, 10)
-        assert [msgspec.msgpack.decode(r.value, type=Notification) for r in polled] == items
+        records = await house.records(NORMAL)
+        assert [msgspec.msgpack.decode(record, type=Notification) for record in records] == items
 
     async def test_a_repeat_of_a_key_is_answered_with_the_first_notification(self, house: Any) -> None:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)
         first, second = (notification(tenant, numbers[0]) for _ in range(2))
         assert await house.ingest.accept([acceptance(first, "k")], NOON) == [Accepted(first.id)]
         assert await house.ingest.accept([acceptance(second, "k")], NOON) == [Repeated(first.id)]
-        assert len(await house.log.poll(NORMAL, 0, 10)) == 1
+        assert len(await house.records(NORMAL)) == 1
 
     async def test_a_key_with_another_body_is_refused(self, house: Any) -> None:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)
@@ -134,9 +138,9 @@ class StoreSuite:
         await self._accepted(house, ready_at=NOON + HOUR)
         assert await house.due.next_due() == NOON + HOUR
         assert await house.due.release_due(NOON + HOUR - 1, 10) == 0
-        assert not await house.log.poll(NORMAL, 0, 10)
+        assert not await house.records(NORMAL)
         assert await house.due.release_due(NOON + HOUR, 10) == 1
-        assert len(await house.log.poll(NORMAL, 0, 10)) == 1
+        assert len(await house.records(NORMAL)) == 1
         assert await house.due.next_due() is None
 
     async def test_only_recipients_that_exist_are_known(self, house: Any) -> None:
@@ -159,7 +163,7 @@ class StoreSuite:
     async def test_a_waiting_notification_is_cancelled_and_never_routed(self, house: Any) -> None:
         tenant, items = await self._accepted(house)
         assert await house.ingest.cancel(tenant, items[0].id, NOON, "caller") == "cancelled"
-        assert await house.route.decide([routed(items[0])], NOON, None) == 0
+        assert await house.route.decide([routed(items[0])], NOON, ()) == 0
         assert await self._polled(house) == []
         assert await house.ingest.cancel(tenant, items[0].id, NOON, "caller") == "already_cancelled"
 
@@ -182,7 +186,7 @@ class StoreSuite:
 
     async def test_a_notification_is_decided_once_however_often_its_record_comes(self, house: Any) -> None:
         _, items = await self._accepted(house)
-        done = Position(GROUP_OF[NORMAL], NORMAL, 1)
+        done = _done(NORMAL, 1)
         assert await house.route.decide([routed(items[0])], NOON, done) == 1
         assert await house.route.decide([routed(items[0], 3)], NOON, done) == 0
         assert len(await self._polled(house)) == 1
@@ -190,18 +194,10 @@ class StoreSuite:
 
     async def test_a_deferred_delivery_waits_as_a_due_row(self, house: Any) -> None:
         _, items = await self._accepted(house)
-        await house.route.decide([routed(items[0], ready_at=NOON + HOUR)], NOON, None)
+        await house.route.decide([routed(items[0], ready_at=NOON + HOUR)], NOON, ())
         assert await self._polled(house) == []
         assert await house.due.release_due(NOON + HOUR, 10) == 1
         assert len(await self._polled(house)) == 1
-
-    async def test_a_position_is_kept_and_never_goes_back(self, house: Any) -> None:
-        _, items = await self._accepted(house, 2)
-        group = GROUP_OF[NORMAL]
-        await house.route.decide([routed(items[0])], NOON, Position(group, NORMAL, 2))
-        await house.route.decide([routed(items[1])], NOON, Position(group, NORMAL, 1))
-        house = await house.reopen()
-        assert await house.log.position(group, NORMAL) == 2
 
     async def test_facts_are_those_of_the_moment(self, house: Any) -> None:
         tenant, items = await self._accepted(house)
@@ -260,13 +256,12 @@ class StoreSuite:
         await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
         held = outcome(claims[0], "waiting", previous="waiting", again_at=NOON + 1)
         letter = DeadLetter(claims[0].delivery, item, "dead_lettered:not_rendered", NOON)
-        done = Position(GROUP_OF[PUSH], PUSH, 2)
+        done = _done(PUSH, 2)
         await house.deliver.settle(
             Settlement([held, outcome(claims[1], "expired", previous="waiting")], [letter], done=done)
         )
         assert await house.due.next_due() is None
         assert await house.dead_letters.depths() == {}
-        assert await house.log.position(GROUP_OF[PUSH], PUSH) == 2
         assert await self._counts(house) == {"cancelled": 1, "expired": 1}
 
     async def test_an_outcome_of_what_was_never_sent_does_not_undo_what_news_has_moved(self, house: Any) -> None:
@@ -333,7 +328,7 @@ class StoreSuite:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)
         items = [notification(tenant, numbers[0], NOON + i, collapse_key="score") for i in range(2)]
         await house.ingest.accept([acceptance(item) for item in items], NOON + 1)
-        await house.route.decide([routed(item) for item in items], NOON + 1, None)
+        await house.route.decide([routed(item) for item in items], NOON + 1, ())
         known = await house.deliver.standings(await self._polled(house))
         assert [standing.superseded for standing in known.standings] == [True, False]
 
@@ -516,27 +511,3 @@ class StoreSuite:
         rest = await house.insights.list(ListQuery(tenant, "u0", before=mine[-1].id))
         assert rest == [(items[0], "waiting")]
         assert len(await house.insights.list(ListQuery(tenant, since=NOON + 3))) == 3
-
-    async def test_the_oldest_pending_is_told_by_stage_and_priority(self, house: Any) -> None:
-        _, items = await self._accepted(house)
-        assert await house.insights.oldest_pending() == {("route", "normal"): NOON}
-        await house.route.decide([routed(items[0])], NOON, Position(GROUP_OF[NORMAL], NORMAL, 1))
-        assert await house.insights.oldest_pending() == {("deliver", "normal"): NOON}
-
-    # --- the log ---
-
-    async def test_finished_records_are_trimmed_and_offsets_go_on(self, house: Any) -> None:
-        tenant, items = await self._accepted(house, 5)
-        group = GROUP_OF[NORMAL]
-        await house.route.decide([routed(item) for item in items], NOON, Position(group, NORMAL, 5))
-        assert await house.log.trim(100) > 0
-        found = await house.recipients.get_recipient(tenant, "u0")
-        await house.ingest.accept([acceptance(notification(tenant, RecipientNo(found[0])))], NOON)
-        polled = await house.log.poll(NORMAL, 5, 10)
-        assert [record.offset for record in polled] == [6]
-
-    async def test_lag_is_what_a_group_has_not_finished(self, house: Any) -> None:
-        _, items = await self._accepted(house, 3)
-        await house.route.decide([routed(items[0])], NOON, Position(GROUP_OF[NORMAL], NORMAL, 1))
-        lags = {lag.topic: lag.lag for lag in await house.log.lags()}
-        assert (lags[NORMAL], lags[PUSH]) == (2, 1)

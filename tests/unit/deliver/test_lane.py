@@ -88,7 +88,7 @@ class Stage:
         await self.store.ingest.accept([acceptance(item) for item in items], NOON)
         last = (await self.store.log.poll(NORMAL, 0, 10_000))[-1].offset
         decided = [_by_template(routed(item), template) for item in items]
-        await self.store.route.decide(decided, NOON, Position(GROUP_OF[NORMAL], NORMAL, last))
+        await self.store.route.decide(decided, NOON, [Position(GROUP_OF[NORMAL], NORMAL, last)])
         return items
 
     def lane(self) -> Lane:

@@ -20,7 +20,7 @@ from bellhouse.adapters.store.sqlite.events import (
     unpack,
 )
 from bellhouse.adapters.store.sqlite.ledger import Tally
-from bellhouse.adapters.store.sqlite.log import commit_position
+from bellhouse.adapters.store.sqlite.log import commit_positions
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.sqlite.route import read_facts
 from bellhouse.domain.delivery import TERMINAL
@@ -117,8 +117,7 @@ class SqliteDeliver:
             suppress(transaction, settlement.suppressions)
             if settlement.intents:
                 transaction.many("DELETE FROM intents WHERE intent = ?", [(i,) for i in settlement.intents])
-            if settlement.done is not None:
-                commit_position(transaction, settlement.done)
+            commit_positions(transaction, settlement.done)
 
     async def open_intents(self, lane: str) -> Sequence[Intent]:
         rows = self._database.rows("SELECT intent, at, deliveries FROM intents WHERE lane = ? ORDER BY intent", (lane,))

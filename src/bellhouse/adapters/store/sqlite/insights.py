@@ -1,21 +1,19 @@
 """The read side: stories, lists and the ledger, on a connection and a thread of its own."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_delivery, decode_notification
+from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification
 from bellhouse.adapters.store.sqlite.database import Database, Row, translated
 from bellhouse.adapters.store.sqlite.events import InFlight, fold_all
-from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.sqlite.recount import read_ledger
 from bellhouse.domain.ids import NotificationId, TenantNo, delivery_id, last_delivery_of, made_at
 from bellhouse.domain.notification import Notification
-from bellhouse.domain.words import CHANNELS, PRIORITIES, DeliveryState, Priority
-from bellhouse.ports.log import GROUP_OF, deliveries_topic, notifications_topic
+from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.store import Ledger, ListQuery, Story, StoryEvent
 
 _SCAN: Final = 20_000
@@ -65,9 +63,6 @@ class SqliteInsights:
 
     async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
         return await self._ask(lambda reader: read_ledger(reader, tenant, now, recount))
-
-    async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
-        return await self._ask(_oldest_pending)
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -155,26 +150,3 @@ def _is_older(reader: Reader, segment: int, oldest: bytes) -> bool:
     """Whether everything before this segment is older than the question asks for."""
     row = reader.run("SELECT id FROM recipient_notifications WHERE segment = ? LIMIT 1", (segment,)).fetchall()
     return bool(row) and made_at(row[0][0]) + 60_000 < made_at(oldest)
-
-
-def _oldest_pending(reader: Reader) -> Mapping[tuple[str, Priority], int]:
-    found: dict[tuple[str, Priority], int] = {}
-    for priority in PRIORITIES:
-        first = _first_pending(reader, notifications_topic(priority))
-        if first is not None:
-            found["route", priority] = decode_notification(first).ready_at
-        for channel in CHANNELS:
-            first = _first_pending(reader, deliveries_topic(channel, priority))
-            if first is not None:
-                ready_at = decode_delivery(first).ready_at
-                found["deliver", priority] = min(ready_at, found.get(("deliver", priority), ready_at))
-    return found
-
-
-def _first_pending(reader: Reader, topic: str) -> bytes | None:
-    rows = reader.run(
-        f"SELECT record FROM {log_table(topic)} WHERE offset > coalesce((SELECT offset FROM positions"
-        " WHERE topic = ? AND consumer_group = ?), 0) ORDER BY offset LIMIT 1",
-        (topic, GROUP_OF[topic]),
-    ).fetchall()
-    return rows[0][0] if rows else None

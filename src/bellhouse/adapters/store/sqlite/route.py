@@ -7,7 +7,7 @@ from typing import Final
 from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs, integers, texts
 from bellhouse.adapters.store.sqlite.ledger import Tally
-from bellhouse.adapters.store.sqlite.log import commit_position
+from bellhouse.adapters.store.sqlite.log import commit_positions
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.notification import Notification
@@ -54,7 +54,7 @@ class SqliteRoute:
     async def facts(self, notifications: Sequence[Notification]) -> Facts:
         return read_facts(self._database, ((n.tenant, n.recipient) for n in notifications))
 
-    async def decide(self, routed: Sequence[Routed], now: int, done: Position | None) -> int:
+    async def decide(self, routed: Sequence[Routed], now: int, done: Sequence[Position]) -> int:
         with self._database.write() as transaction:
             # Decision and log rows share this transaction: what is decided already has been published too.
             asked = blobs([item.notification.id for item in routed])
@@ -67,8 +67,7 @@ class SqliteRoute:
             ]
             transaction.many(_PUT_DECISION, rows)
             _publish(transaction, fresh, now)
-            if done is not None:
-                commit_position(transaction, done)
+            commit_positions(transaction, done)
         return len(fresh)
 
 
