@@ -8,8 +8,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_detail, decode_notification
-from bellhouse.adapters.store.sqlite.events import STEP, InFlight, StateOf, fold
+from bellhouse.adapters.store.codec import decode_decision, decode_detail, decode_notification
+from bellhouse.adapters.store.sqlite.events import InFlight
+from bellhouse.adapters.store.standing import STEP, StateOf, fold
 from bellhouse.domain.ids import DeliveryId, NotificationId, delivery_id, to_text
 from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
 

@@ -6,7 +6,7 @@ is never older than the file, at the price of one tiny read a batch.
 
 from collections.abc import Mapping, Sequence
 
-from bellhouse.adapters.store.sqlite.codec import decode_breaker, decode_key, decode_template, decode_type, encode
+from bellhouse.adapters.store.codec import decode_breaker, decode_key, decode_template, decode_type, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.domain.catalogue import NotificationType, Template
 from bellhouse.domain.ids import TenantNo

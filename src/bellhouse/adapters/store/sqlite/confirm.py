@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification
+from bellhouse.adapters.store.codec import decode_decision, decode_notification
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.adapters.store.sqlite.deliver import retire, suppress
-from bellhouse.adapters.store.sqlite.events import SELECT_EVENTS, InFlight, StateOf, fold_all
-from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.events import SELECT_EVENTS, InFlight
+from bellhouse.adapters.store.sqlite.ledger import count
 from bellhouse.adapters.store.sqlite.route import read_facts
+from bellhouse.adapters.store.standing import StateOf, fold_all
+from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import settled
 from bellhouse.domain.ids import DeliveryId, NotificationId, TenantNo, notification_of
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
@@ -51,7 +53,7 @@ class SqliteConfirm:
                     notification, plan = planned[row.delivery]
                     tally.delivery(notification.tenant, row.delivery, standing.state, after.state)
                     moved.append(_confirmed(row, standing, after, notification, plan))
-            tally.write(transaction)
+            count(transaction, tally)
         return NewsResult(moved, repeated, len(rows) - len(known))
 
     async def recipients_of(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, Concerned]:

@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
-from bellhouse.adapters.store.sqlite.codec import decode_delivery, encode
+from bellhouse.adapters.store.codec import decode_delivery, encode
 from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
 from bellhouse.adapters.store.sqlite.events import insert_event, states_of
-from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.ledger import count
 from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.words import Channel
@@ -56,7 +57,7 @@ class SqliteDeadLetters:
                 tally.delivery(owner, identifier, "dead_lettered", "waiting")
                 _publish(transaction, record, standing.steps + 1, now, lifetime_ms)
                 replayed += 1
-            tally.write(transaction)
+            count(transaction, tally)
         return replayed
 
     async def discard(
@@ -75,7 +76,7 @@ class SqliteDeadLetters:
                         transaction, identifier, standing.steps, "cancelled", "dead_lettered", now, "operator", detail
                     )
                     tally.delivery(owner, identifier, "dead_lettered", "cancelled")
-            tally.write(transaction)
+            count(transaction, tally)
         return len(letters)
 
     async def depths(self) -> Mapping[Channel, int]:

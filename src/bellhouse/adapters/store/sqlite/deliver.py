@@ -4,28 +4,26 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
-from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction, blobs
-from bellhouse.adapters.store.sqlite.events import (
-    INSERT_EVENTS,
-    NEWS,
-    SELECT_EVENTS,
-    SELECT_EVENTS_OF,
-    STEP,
-    StateOf,
-    fold,
-    fold_all,
-    pack,
-    states_of,
-    unpack,
-)
-from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.codec import decode_profile, encode
+from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs
+from bellhouse.adapters.store.sqlite.events import INSERT_EVENTS, SELECT_EVENTS, SELECT_EVENTS_OF, states_of
+from bellhouse.adapters.store.sqlite.ledger import count
 from bellhouse.adapters.store.sqlite.log import commit_positions
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.sqlite.route import read_facts
-from bellhouse.domain.delivery import TERMINAL
+from bellhouse.adapters.store.standing import (
+    NEWS,
+    STEP,
+    by_delivery,
+    fold_all,
+    is_ahead,
+    pack,
+    standing_of,
+    unpack,
+    waiting_as,
+)
+from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId
-from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import deliveries_topic
 from bellhouse.ports.store import (
     Claim,
@@ -35,14 +33,10 @@ from bellhouse.ports.store import (
     Outcome,
     Retirement,
     Settlement,
-    Standing,
     Standings,
     Suppression,
 )
 
-_FRESH: Final = Standing(stale=False, superseded=False)
-_LAST: Final[frozenset[DeliveryState]] = TERMINAL - {"dead_lettered"} | {"sent"}
-"""States after which no attempt follows."""
 _LAST_ACT: Final = "SELECT coalesce(max(act), 0) FROM operator_acts"
 _PUT_DEAD_LETTER: Final = """
 INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 0, '', '', ?)
@@ -62,10 +56,10 @@ class SqliteDeliver:
         with database.snapshot():
             as_of = int(database.rows(_LAST_ACT)[0][0])
             rows = database.rows(SELECT_EVENTS_OF, (blobs([claim.delivery.id for claim in claims]),)) if claims else []
-            known = _by_id(rows) if rows else {}
+            known = by_delivery(rows) if rows else {}
             newest = self._newest_of_collapse_keys(claims)
             facts = read_facts(database, ((c.notification.tenant, c.notification.recipient) for c in claims))
-        standings = [_standing(claim, known.get(claim.delivery.id), newest) for claim in claims]
+        standings = [standing_of(claim, known.get(claim.delivery.id), newest) for claim in claims]
         return Standings(standings, facts, as_of)
 
     def _newest_of_collapse_keys(self, claims: Sequence[Claim]) -> dict[tuple[int, str], bytes]:
@@ -94,11 +88,10 @@ class SqliteDeliver:
             for claim in claims:
                 delivery = claim.delivery
                 if delivery.id not in cancelled:
-                    before = "unknown" if delivery.unknown_since else "waiting"
-                    tally.delivery(claim.notification.tenant, delivery.id, before, "in_flight")  # type: ignore[arg-type]  # one of two words
+                    tally.delivery(claim.notification.tenant, delivery.id, waiting_as(claim), "in_flight")
                     sending.append((delivery.id, delivery.step))
             transaction.run("INSERT INTO intents (lane, at, deliveries) VALUES (?, ?, ?)", (lane, now, pack(sending)))
-            tally.write(transaction)
+            count(transaction, tally)
             number = transaction.last_row()
         return number, cancelled
 
@@ -111,7 +104,7 @@ class SqliteDeliver:
                 outcomes = [outcome for outcome in outcomes if outcome.event.delivery not in overtaken]
             _write_outcomes(transaction, outcomes, tally)
             _apply_early_news(transaction, outcomes, tally)
-            tally.write(transaction)
+            count(transaction, tally)
             put_dead_letters(transaction, [d for d in settlement.dead_letters if d.delivery.id not in overtaken])
             retire(transaction, settlement.retirements)
             suppress(transaction, settlement.suppressions)
@@ -143,11 +136,7 @@ def _ended(transaction: Transaction, claims: Sequence[Claim]) -> frozenset[Deliv
     if not claims:
         return frozenset()
     states = states_of(transaction, [claim.delivery.id for claim in claims])
-    return frozenset(claim.delivery.id for claim in claims if states[claim.delivery.id].state not in _waiting_as(claim))
-
-
-def _waiting_as(claim: Claim) -> tuple[DeliveryState, ...]:
-    return ("unknown",) if claim.delivery.unknown_since else ("waiting",)
+    return frozenset(claim.delivery.id for claim in claims if states[claim.delivery.id].state != waiting_as(claim))
 
 
 def _overtaken(transaction: Transaction, outcomes: Sequence[Outcome]) -> frozenset[DeliveryId]:
@@ -165,28 +154,6 @@ def _overtaken(transaction: Transaction, outcomes: Sequence[Outcome]) -> frozens
         for event in unsent
         if states[event.delivery].steps > event.n or states[event.delivery].state != event.previous
     )
-
-
-def _by_id(rows: Sequence[Row]) -> dict[DeliveryId, list[Row]]:
-    found: dict[DeliveryId, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[0], []).append(row)
-    return found
-
-
-def _standing(claim: Claim, rows: list[Row] | None, newest: dict[tuple[int, str], bytes]) -> Standing:
-    notification = claim.notification
-    superseded = (
-        notification.collapse_key is not None
-        and newest.get((notification.recipient, notification.collapse_key), b"") > notification.id
-    )
-    if rows is None:
-        return Standing(stale=False, superseded=True) if superseded else _FRESH
-    standing = fold(rows)
-    settled = standing.steps > claim.delivery.step
-    # News has answered what was unknown: the record that waited for it has nothing left to do.
-    answered = standing.step_state == "unknown" != standing.state
-    return Standing(settled or answered or standing.state in TERMINAL, superseded, settled)
 
 
 def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:
@@ -241,12 +208,7 @@ def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tal
             " (SELECT max(n) FROM delivery_events WHERE id = ? AND kind = ? AND previous = state)",
             (standing.step_state, standing.state, outcome.event.delivery, NEWS, outcome.event.delivery, NEWS),
         )
-    transaction.many("DELETE FROM early_news WHERE id = ?", [(i,) for i in identifiers if not _is_ahead(states[i])])
-
-
-def _is_ahead(standing: StateOf) -> bool:
-    """Whether there is news of an attempt that is still to be settled: one that a killed process had failed over to."""
-    return standing.step_state not in _LAST and any(attempt > standing.last_attempt for attempt, _ in standing.news)
+    transaction.many("DELETE FROM early_news WHERE id = ?", [(i,) for i in identifiers if not is_ahead(states[i])])
 
 
 def put_dead_letters(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification, encode
+from bellhouse.adapters.store.codec import decode_decision, decode_notification, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs
 from bellhouse.adapters.store.sqlite.events import InFlight, insert_event, states_of
 from bellhouse.adapters.store.sqlite.keys import KEY_LIFE_MS, SEGMENT, KeyFilter
 from bellhouse.adapters.store.sqlite.known import KnownRecipients
-from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.ledger import count
 from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import NotificationId, RecipientNo, TenantNo, delivery_id, made_at
 from bellhouse.domain.notification import Decision, Reason
@@ -118,7 +119,7 @@ class SqliteIngest:
             if new:
                 tally = Tally()
                 tally.notification(tenant, notification, "waiting", "cancelled")
-                tally.write(transaction)
+                count(transaction, tally)
                 return "cancelled"
             return _cancel_deliveries(transaction, tenant, notification, now, by)
 
@@ -161,7 +162,7 @@ def _insert(transaction: Transaction, fresh: Sequence[Acceptance], segment: int,
     if collapsing:
         transaction.many(_PUT_COLLAPSE, collapsing)
     transaction.run("UPDATE meta SET value = value + ? WHERE name = 'accepted'", (len(fresh),))
-    tally.write(transaction)
+    count(transaction, tally)
 
 
 def _cancel_deliveries(
@@ -186,7 +187,7 @@ def _cancel_deliveries(
         transaction.run("INSERT INTO operator_acts (delivery) VALUES (?)", (identifier,))
         tally.delivery(tenant, identifier, standing.state, "cancelled")
         cancelled += 1
-    tally.write(transaction)
+    count(transaction, tally)
     if cancelled:
         return "cancelled"
     return "already_cancelled" if any(s.state == "cancelled" for s in states.values()) else "too_late"

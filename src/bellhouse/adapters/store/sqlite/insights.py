@@ -7,10 +7,11 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
-from bellhouse.adapters.store.sqlite.codec import decode_decision, decode_notification
+from bellhouse.adapters.store.codec import decode_decision, decode_notification
 from bellhouse.adapters.store.sqlite.database import Database, Row, translated
-from bellhouse.adapters.store.sqlite.events import InFlight, fold_all
+from bellhouse.adapters.store.sqlite.events import InFlight
 from bellhouse.adapters.store.sqlite.recount import read_ledger
+from bellhouse.adapters.store.standing import fold_all
 from bellhouse.domain.ids import NotificationId, TenantNo, delivery_id, last_delivery_of, made_at
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import DeliveryState

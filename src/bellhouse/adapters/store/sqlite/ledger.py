@@ -1,16 +1,9 @@
 """The ledger's running counters: moved in the transaction that writes what they count."""
 
-from collections import defaultdict
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.database import Transaction
-from bellhouse.domain.words import DeliveryState, NotificationState
-
-DAY_MS: Final = 86_400_000
-
-_MINUTE_BYTES: Final = 4
-"""The leading bytes of an id that decide its day: its moment in steps of 65,536 ms. A batch shares them, so that the
-counters' day is found once a batch; the same id always gives the same day."""
+from bellhouse.adapters.store.tally import Tally
 
 _ADD: Final = """
 INSERT INTO ledger VALUES (?, ?, ?, ?, ?)
@@ -18,39 +11,8 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 
 
-def day_of(identifier: bytes) -> int:
-    """The day (UTC, since the epoch) on which an id is counted."""
-    return (int.from_bytes(identifier[:_MINUTE_BYTES]) << 16) // DAY_MS
-
-
-class Tally:
-    """Collects a transaction's moves, so that a batch touches each counter once.
-
-    A state of None stands for outside: what is new comes from there.
-    """
-
-    __slots__ = ("_moves",)
-
-    def __init__(self) -> None:
-        self._moves: dict[tuple[int, bytes, str, str | None, str], int] = defaultdict(int)
-
-    def notification(
-        self, tenant: int, identifier: bytes, before: NotificationState | None, after: NotificationState
-    ) -> None:
-        self._moves[tenant, identifier[:_MINUTE_BYTES], "notification", before, after] += 1
-
-    def delivery(
-        self, tenant: int, identifier: bytes, before: DeliveryState | None, after: DeliveryState, count: int = 1
-    ) -> None:
-        self._moves[tenant, identifier[:_MINUTE_BYTES], "delivery", before, after] += count
-
-    def write(self, transaction: Transaction) -> None:
-        counters: dict[tuple[int, int, str, str], int] = defaultdict(int)
-        for (tenant, minute, level, before, after), count in self._moves.items():
-            day = day_of(minute)
-            if before is not None:
-                counters[tenant, day, level, before] -= count
-            counters[tenant, day, level, after] += count
-        rows = [(*counter, moved) for counter, moved in counters.items() if moved]
-        if rows:
-            transaction.many(_ADD, rows)
+def count(transaction: Transaction, tally: Tally) -> None:
+    """Move the counters."""
+    rows = tally.moves()
+    if rows:
+        transaction.many(_ADD, rows)

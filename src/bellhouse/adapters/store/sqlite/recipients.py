@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bellhouse.adapters.store.sqlite.codec import decode_inbox, decode_preferences, decode_profile, encode
+from bellhouse.adapters.store.codec import decode_inbox, decode_preferences, decode_profile, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.adapters.store.sqlite.deliver import suppress
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo

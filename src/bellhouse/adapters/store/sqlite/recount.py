@@ -6,10 +6,10 @@ events and intents, and each state follows from those. Where the two differ, som
 
 from typing import Final
 
-from bellhouse.adapters.store.sqlite.codec import decode_notification
+from bellhouse.adapters.store.codec import decode_notification
 from bellhouse.adapters.store.sqlite.database import Reads
-from bellhouse.adapters.store.sqlite.events import fold_all, unpack
 from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.standing import fold_all, unpack
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.words import DELIVERY_STATES, NOTIFICATION_STATES
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bellhouse.adapters.store.sqlite.codec import decode_profile, encode
+from bellhouse.adapters.store.codec import decode_profile, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs, integers, texts
-from bellhouse.adapters.store.sqlite.ledger import Tally
+from bellhouse.adapters.store.sqlite.ledger import count
 from bellhouse.adapters.store.sqlite.log import commit_positions
 from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.ports.log import Position, deliveries_topic
@@ -93,4 +94,4 @@ def _publish(transaction: Transaction, fresh: Sequence[Routed], now: int) -> Non
     if due:
         transaction.many("INSERT INTO due VALUES (?, ?, ?, ?)", due)
         transaction.topics.add("due")
-    tally.write(transaction)
+    count(transaction, tally)
