@@ -1,6 +1,8 @@
-"""What holds for every test: none may be skipped, so that a green run has run them all."""
+"""What holds for every test: real engines for those who ask, and none may be skipped, so that green means all ran."""
 
 import pytest
+
+pytest_plugins = ["tests.engines", "tests.valkey"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

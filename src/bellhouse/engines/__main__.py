@@ -43,7 +43,7 @@ def _run(folder: Path | None, port: int | None) -> None:
         signal.pause()
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through the `with` block, which stops what runs; a second signal does not disturb that."""
     for again in (signal.SIGTERM, signal.SIGINT):
         signal.signal(again, signal.SIG_IGN)

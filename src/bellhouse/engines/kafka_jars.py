@@ -82,16 +82,12 @@ def _fetch(folder: Path) -> None:
 
 def _download(jar: _Jar, folder: Path) -> Path:
     try:
-        from jgo.maven import MavenContext  # noqa: PLC0415 - only who fetches needs it
+        path = _resolve(jar, folder)
     except ImportError as error:
         raise EngineDidNotStart(
             "Kafka's jars are not here and cannot be fetched: the package jgo is not installed; "
             "`make setup-cluster` installs it and fetches them, or `pip install 'jgo[cli]'`"
         ) from error
-    group, artifact, version = jar.coordinates.split(":")
-    repository = MavenContext(repo_cache=folder / "repository", timeout=_TIMEOUT_S)
-    try:
-        path = repository.project(group, artifact).at_version(version).artifact().resolve()
     except (OSError, RuntimeError) as error:
         raise EngineDidNotStart(
             f"Kafka's jar {jar.coordinates} could not be fetched from Maven Central ({error}): "
@@ -101,6 +97,14 @@ def _download(jar: _Jar, folder: Path) -> Path:
     if found != jar.sha256:
         raise EngineDidNotStart(f"Kafka's jar {jar.coordinates} is not the locked one: {found}, not {jar.sha256}")
     return path
+
+
+def _resolve(jar: _Jar, folder: Path) -> Path:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - only who fetches needs it
+
+    group, artifact, version = jar.coordinates.split(":")
+    repository = MavenContext(repo_cache=folder / "repository", timeout=_TIMEOUT_S)
+    return repository.project(group, artifact).at_version(version).artifact().resolve()
 
 
 def _locked() -> Iterator[_Jar]:
