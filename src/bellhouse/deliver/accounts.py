@@ -154,6 +154,10 @@ class Accounts:
         """The accounts of a channel, in order."""
         return self._order.get(channel, ())
 
+    def each(self) -> Sequence[Account]:
+        """Every account once."""
+        return list({account.name: account for _, account in self._all()}.values())
+
     def named(self, channel: Channel, name: str) -> Account | None:
         """A channel's account by its name."""
         return next((account for account in self.of(channel) if account.name == name), None)
@@ -186,12 +190,15 @@ class Accounts:
                 await self._claim_probe(account, channel)
 
     async def refresh(self) -> None:
-        """Take in the breakers as all processes see them."""
+        """Take in the breakers as all processes see them. A row that is gone, or has begun anew, counts too: a store
+        may forget, and then the breaker closes."""
+        known = [(channel, account, account.breakers[channel].version) for channel, account in self._all()]
         rows = {(row.provider, row.channel): row for row in await self._store.breakers()}
-        for channel, account in self._all():
+        for channel, account, version in known:
             breaker = account.breakers[channel]
             row = rows.get((account.name, channel))
-            if row is not None and row.version > breaker.version:
+            # What was shared from here meanwhile may be newer than the answer.
+            if breaker.version == version or (row is not None and row.version > breaker.version):
                 self._log(breaker, breaker.restore(row))
 
     async def _claim_probe(self, account: Account, channel: Channel) -> None:

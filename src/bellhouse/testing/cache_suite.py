@@ -1,8 +1,8 @@
 """What every cache must do, whatever stands behind the port: one suite, run on each adapter.
 
 A test class inherits CacheSuite and provides the fixture `house`: an object with `cache`, which is empty, `beside`, the
-same cache as another process would see it, and `later(seconds)`, which returns when the cache's time has gone on by
-that much. The times here are short, so that an adapter without a clock to move can wait for them.
+same cache as another process would see it, and `later(seconds)`, which returns when everything in the cache is nearer
+to its end by that much: its clock was moved, or the ends were. The times are longer than any test takes.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-SOON = 0.2
-AFTER_SOON = 0.25
+SOON = 20.0
+AFTER_SOON = 25.0
 LONG = 60.0
 _PATIENCE_S = 5.0
 
