@@ -26,6 +26,15 @@ def test_what_was_committed_is_there_after_a_kill_at_the_same_address(mortal_pos
     assert mortal_postgres.sql("SELECT number FROM kept") == ["7"]
 
 
+def test_a_restart_keeps_address_and_data(mortal_postgres: Postgres) -> None:
+    url, pid = mortal_postgres.url, mortal_postgres.pid
+    mortal_postgres.sql("CREATE TABLE kept AS SELECT 7 AS number")
+    mortal_postgres.restart()
+    assert mortal_postgres.pid != pid
+    assert mortal_postgres.url == url
+    assert mortal_postgres.sql("SELECT number FROM kept") == ["7"]
+
+
 def test_commits_wait_for_the_disk(mortal_postgres: Postgres) -> None:
     asked = (
         "SELECT string_agg(setting, ',' ORDER BY name) FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit')"

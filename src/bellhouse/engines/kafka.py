@@ -44,8 +44,8 @@ _SETTINGS = {
 class Kafka(Engine):
     """One Kafka node on a loopback port.
 
-    With `users` (name to password) clients sign in by SASL, PLAIN or SCRAM as they like; with a `certificate` they
-    speak TLS. `settings` are the broker's own properties and win over the ones chosen here.
+    With `users` (name to password, of letters, digits and dashes) clients sign in by SASL, PLAIN or SCRAM as they like;
+    with a `certificate` they speak TLS. `settings` are the broker's own properties and win over the ones chosen here.
     """
 
     name = "kafka"
@@ -93,11 +93,13 @@ class Kafka(Engine):
         return self.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", *arguments)
 
     def _prepare(self) -> None:
+        self._properties.touch(mode=0o600)  # it may name passwords
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in self._configuration().items()))
         if not (self.folder / "data" / "meta.properties").exists():
             identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            run_program([*_java(), "kafka.tools.StorageTool", "format", "-t", identity, "-c", self._properties,
-                         *self._scram_users()])  # fmt: skip
+            # With `=`, as an identity may begin with a dash.
+            run_program([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={identity}",
+                         "-c", self._properties, *self._scram_users()])  # fmt: skip
 
     def _configuration(self) -> Mapping[str, str]:
         client = f"CLIENTS://{self.brokers},INSIDE://{self.inside_brokers}"

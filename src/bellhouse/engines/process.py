@@ -28,7 +28,8 @@ _STORY_LINES = 20
 _PROGRAM_DEADLINE_S = 300.0
 # Below the ports that systems give to outgoing connections: one of those could take a stopped engine's port.
 _PORTS = range(20_000, 32_000)
-# Ends with the one who reads its input; then the engine's starter has died without stopping it.
+_given: set[int] = set()  # an engine that has not started yet, or is down, keeps its port
+# Waits until its input ends: then the engine's starter has died without stopping it.
 _WATCH = 'read _; kill -CONT "$1"; kill -KILL "$1"'
 
 
@@ -43,6 +44,8 @@ class ProgramFailed(Exception):
 def free_port() -> int:
     """A loopback port that nobody listens on now and that no outgoing connection will be given."""
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             # As servers bind: a port in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,6 +53,7 @@ def free_port() -> int:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise EngineDidNotStart(f"no free port between {_PORTS.start} and {_PORTS.stop} on {HOST}: stop what holds them")
 
@@ -186,6 +190,7 @@ class Engine(ABC):
         return None
 
     def _spawn(self) -> None:
+        self._end_watch()  # of a process that ended by itself: its id may be another's by now
         self._paused = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
