@@ -12,7 +12,7 @@ import page_api
 import page_architecture
 import page_simulator
 import page_words
-from bellhouse.app import settings_page
+from bellhouse.app import default_file, settings_page
 from bellhouse.cli.shell import shell
 from bellhouse.observability import catalogue
 from bellhouse.web.codes import FIELDS, PROBLEMS
@@ -76,6 +76,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reasons.md": page_words.reasons,
     "simulator.md": page_simulator.page,
     "../architecture.md": page_architecture.page,
+    "../../src/bellhouse/app/bellhouse.default.toml": default_file.text,
 }
 
 

@@ -50,6 +50,12 @@ def test_the_names_of_the_runbooks_work_without_a_prefix():
     settings = load(environment={"PRIMARY_PROVIDER": "vonage", "SEND_RATE_LIMIT": "500"}).settings
     assert (settings.primary_provider, settings.send_rate_limit) == ("vonage", 500)
     assert environment_name("send_rate_limit") == "SEND_RATE_LIMIT"
+    for text in ("kafka-1:9092, kafka-2:9092", '["kafka-1:9092", "kafka-2:9092"]'):
+        loaded = load(environment={"KAFKA_BROKERS": text, "BELLHOUSE_KAFKA__PARTITIONS": "5"})
+        assert loaded.settings.kafka.brokers == ("kafka-1:9092", "kafka-2:9092")
+        assert loaded.settings.kafka.partitions == 5
+        assert loaded.origins["kafka.brokers"] == "environment"
+    assert environment_name("kafka.brokers") == "KAFKA_BROKERS"
 
 
 def test_a_list_is_words_between_commas_or_json():
@@ -104,6 +110,18 @@ def test_a_wrong_setting_is_refused_by_name(environment, said):
 def test_everything_wrong_is_said_at_once():
     text = refusal({"BELLHOUSE_PORT": "x", "BELLHOUSE_RETRY__BASE_MS": "0", "BELLHOUSE_NOSUCH": "1"})
     assert all(word in text for word in ("port", "retry.base_ms", "BELLHOUSE_NOSUCH"))
+
+
+def test_a_contradiction_is_said_beside_what_is_wrong_by_itself_unless_it_rests_on_that():
+    text = refusal(
+        {"BELLHOUSE_PORT": "x", "BELLHOUSE_ORDER__EMAIL": "twilio", "BELLHOUSE_PROVIDERS__SMTP__ENABLED": "1"}
+    )
+    assert all(
+        word in text for word in ("port (environment)", "order.email (environment): twilio does not", "smtp.host")
+    )
+    resting = refusal({"BELLHOUSE_LEASE_S": "12", "BELLHOUSE_KAFKA__SESSION_TIMEOUT_S": "twenty"})
+    assert "kafka.session_timeout_s (environment)" in resting
+    assert "lease_s" not in resting
 
 
 @pytest.mark.parametrize(("content", "said"), [("port = ", "is not TOML"), ("prot = 1", "Did you mean port?")])
@@ -174,7 +192,7 @@ def test_no_setting_is_read_by_nobody():
     source = "".join(
         path.read_text()
         for path in Path(build.__file__).parent.glob("*.py")
-        if path.name not in ("sections.py", "settings_page.py")
+        if path.name not in ("sections.py", "engines_sections.py", "settings_page.py", "default_file.py")
     )
     names = [row.name for row in rows(load(environment={})) if not row.name.startswith(("limits.", "order."))]
     unread = [name for name in names if not re.search(rf"\b{name.rpartition('.')[2]}\b", source)]

@@ -39,7 +39,8 @@ def test_every_setting_has_a_line_under_its_table() -> None:
     tables = {part.partition("\n")[0].strip("[]"): part for part in page.split("\n## ")[1:]}
     top = next(part for heading, part in tables.items() if heading.startswith("At the top"))
     for row in rows(Loaded(Settings(), {}, None)):
-        table, _, name = row.name.rpartition(".")
+        # The tables of the priorities are alike, and one of them is written out.
+        table, _, name = re.sub(r"\.lanes\.\w+", ".lanes.critical", row.name).rpartition(".")
         assert f"| `{name}` |" in (tables[table] if table else top), row.name
 
 

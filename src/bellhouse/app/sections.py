@@ -1,11 +1,13 @@
 """Every table of settings, each setting with its default, unit, bounds and meaning."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from bellhouse.domain.words import Channel
+from bellhouse.domain.words import CHANNELS, Channel
 
 PROVIDERS: Final = ("fcm", "sendgrid", "smtp", "twilio", "vonage", "in_app", "log")
 ProviderName = Literal["fcm", "sendgrid", "smtp", "twilio", "vonage", "in_app", "log"]
@@ -22,7 +24,10 @@ CHANNELS_OF: Final[dict[ProviderName, tuple[Channel, ...]]] = {
 
 
 def setting(default: Any, unit: str, description: str, **bounds: Any) -> Any:
-    """A field: its default, the unit a person writes it in, what it does, and pydantic's bounds (`ge`, `le`, ...)."""
+    """A field: its default, the unit a person writes it in, what it does, and pydantic's bounds (`ge`, `le`, ...).
+
+    What is unset by default has `examples`: the default file shows the first.
+    """
     return Field(default=default, description=description, json_schema_extra={"unit": unit}, **bounds)
 
 
@@ -34,7 +39,7 @@ def _base_url(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
-def _from_file(value: object) -> object:
+def from_file(value: object) -> object:
     """A secret given as `@/path` is read from that file, so that it need not stand in the settings."""
     if isinstance(value, str) and value.startswith("@"):
         try:
@@ -45,10 +50,21 @@ def _from_file(value: object) -> object:
 
 
 Url = Annotated[str, AfterValidator(_base_url)]
-Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
+Secret = Annotated[SecretStr, BeforeValidator(from_file)]
 
 
-Pem = Annotated[str, BeforeValidator(_from_file)]
+Pem = Annotated[str, BeforeValidator(from_file)]
+
+
+class Contradiction(msgspec.Struct, frozen=True):
+    """A setting that is right by itself and cannot be together with others."""
+
+    setting: str
+    """Its name within its table."""
+    reason: str
+    remedy: str = ""
+    beside: tuple[str, ...] = ()
+    """The others of the table without which nothing would be wrong."""
 
 
 class Section(BaseModel):
@@ -56,13 +72,21 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    def contradictions(self) -> Iterator[Contradiction]:
+        """What cannot be together, in this table alone."""
+        yield from ()
+
 
 class Account(Section):
     """What every provider's table has."""
 
     enabled: bool = setting(False, "", "Whether this provider is used")
     rate_per_s: float | None = setting(
-        None, "messages/s", "The most that is sent through this provider; unset takes its documented limit", gt=0
+        None,
+        "messages/s",
+        "The most that is sent through this provider; unset takes its documented limit",
+        gt=0,
+        examples=[500.0],
     )
     timeout_s: float = setting(10.0, "s", "How long a call may take before its outcome is unknown", gt=0, le=900)
 
@@ -75,6 +99,7 @@ class PaidAccount(Account):
         "the account's currency",
         "What one accepted message costs, where the provider's answer does not say",
         ge=0,
+        examples=[0.01],
     )
 
 
@@ -82,11 +107,17 @@ class Fcm(Account):
     """Firebase Cloud Messaging (push)."""
 
     service_account: Secret | None = setting(
-        None, "JSON", "The service account's key file, as JSON or as `@/path/to/key.json`"
+        None,
+        "JSON",
+        "The service account's key file, as JSON or as `@/path/to/key.json`",
+        examples=["@/run/secrets/fcm.json"],
     )
     base_url: Url = setting("https://fcm.googleapis.com", "URL", "Where the HTTP v1 API is")
     receipt_secret: Secret | None = setting(
-        None, "16 to 64 bytes", "Signs the receipts that the device app hands back; without it push is never confirmed"
+        None,
+        "16 to 64 bytes",
+        "Signs the receipts that the device app hands back; without it push is never confirmed",
+        examples=["@/run/secrets/fcm-receipts"],
     )
     connections: int = setting(4, "connections", "The most HTTP/2 connections, for each process", ge=1, le=64)
 
@@ -94,11 +125,16 @@ class Fcm(Account):
 class Sendgrid(PaidAccount):
     """SendGrid v3 (email)."""
 
-    api_key: Secret | None = setting(None, "", "An API key with the right to send mail")
+    api_key: Secret | None = setting(
+        None, "", "An API key with the right to send mail", examples=["@/run/secrets/sendgrid-key"]
+    )
     base_url: Url = setting("https://api.sendgrid.com", "URL", "Where the v3 API is; the EU has its own")
     sender: str = setting("Bellhouse <no-reply@bellhouse.example>", "address", "The From of every mail")
     webhook_public_key: str | None = setting(
-        None, "base64", "Verifies the Event Webhook; without it mail through SendGrid is never confirmed"
+        None,
+        "base64",
+        "Verifies the Event Webhook; without it mail through SendGrid is never confirmed",
+        examples=["MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE..."],
     )
 
 
@@ -108,10 +144,10 @@ class Smtp(PaidAccount):
     timeout_s: float = setting(
         600.0, "s", "How long the relay may take for its last word; a shorter wait makes duplicates", gt=0, le=900
     )
-    host: str | None = setting(None, "host", "The relay's name")
+    host: str | None = setting(None, "host", "The relay's name", examples=["smtp.example.com"])
     port: int = setting(587, "port", "The relay's port", ge=1, le=65535)
-    username: str | None = setting(None, "", "The user name, where the relay asks for one")
-    password: Secret | None = setting(None, "", "The user's password")
+    username: str | None = setting(None, "", "The user name, where the relay asks for one", examples=["bellhouse"])
+    password: Secret | None = setting(None, "", "The user's password", examples=["@/run/secrets/smtp-password"])
     tls: Literal["starttls", "implicit", "none"] = setting(
         "starttls", "", "How the connection is sealed: `starttls`, `implicit` (port 465), or `none` on a trusted host"
     )
@@ -120,7 +156,10 @@ class Smtp(PaidAccount):
         "bellhouse.example", "domain", "The domain of Message-IDs and of the envelope senders to which bounces return"
     )
     dsn_secret: Secret | None = setting(
-        None, "", "The bearer token with which the mail server hands delivery reports to /callbacks/smtp"
+        None,
+        "",
+        "The bearer token with which the mail server hands delivery reports to /callbacks/smtp",
+        examples=["@/run/secrets/smtp-dsn"],
     )
     connections: int = setting(4, "connections", "Pooled connections to the relay, for each process", ge=1, le=256)
 
@@ -128,21 +167,28 @@ class Smtp(PaidAccount):
 class Twilio(PaidAccount):
     """Twilio Messages (SMS)."""
 
-    account_sid: str | None = setting(None, "", "The account, `AC...`")
-    auth_token: Secret | None = setting(None, "", "The account's token; it signs the callbacks too")
+    account_sid: str | None = setting(None, "", "The account, `AC...`", examples=["AC0123456789abcdef0123456789abcdef"])
+    auth_token: Secret | None = setting(
+        None, "", "The account's token; it signs the callbacks too", examples=["@/run/secrets/twilio-token"]
+    )
     base_url: Url = setting("https://api.twilio.com", "URL", "Where the API is")
-    sender: str | None = setting(None, "E.164 or MG...", "The number, or the messaging service, that sends")
+    sender: str | None = setting(
+        None, "E.164 or MG...", "The number, or the messaging service, that sends", examples=["+15005550006"]
+    )
 
 
 class Vonage(PaidAccount):
     """Vonage SMS API (SMS)."""
 
-    api_key: str | None = setting(None, "", "The account's key")
-    api_secret: Secret | None = setting(None, "", "The account's secret")
+    api_key: str | None = setting(None, "", "The account's key", examples=["0123abcd"])
+    api_secret: Secret | None = setting(None, "", "The account's secret", examples=["@/run/secrets/vonage-secret"])
     base_url: Url = setting("https://rest.nexmo.com", "URL", "Where the API is")
-    sender: str | None = setting(None, "number or name", "Who the message comes from")
+    sender: str | None = setting(None, "number or name", "Who the message comes from", examples=["Bellhouse"])
     signature_secret: Secret | None = setting(
-        None, "", "Verifies delivery receipts (SHA-256 HMAC); without it SMS through Vonage is never confirmed"
+        None,
+        "",
+        "Verifies delivery receipts (SHA-256 HMAC); without it SMS through Vonage is never confirmed",
+        examples=["@/run/secrets/vonage-signature"],
     )
 
 
@@ -179,6 +225,13 @@ class Order(Section):
     in_app: tuple[ProviderName, ...] = setting(("in_app", "log"), "providers", "The order for in-app")
     chat: tuple[ProviderName, ...] = setting(("log",), "providers", "The order for chat")
 
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Providers in the order of a channel that they do not serve."""
+        for channel in CHANNELS:
+            for name in getattr(self, channel):
+                if channel not in CHANNELS_OF[name]:
+                    yield Contradiction(channel, f"{name} does not serve {channel}", "Take it out of the list")
+
 
 class Retry(Section):
     """When a failed delivery is tried again."""
@@ -193,7 +246,7 @@ class Breaker(Section):
 
     failures: int = setting(5, "failures", "Consecutive failures of the provider that open its breaker", ge=1)
     share: float = setting(
-        0.2, "0 to 1", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
+        0.2, "share", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
     )
     open_ms: int = setting(30_000, "ms", "How long it stays open before one probe is let through", ge=1)
 

@@ -1,21 +1,25 @@
 """The settings: read once from defaults, one file and the environment, and refused whole when one is wrong."""
 
-import difflib
 import os
+import re
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final
 
 import msgspec
-from pydantic import ValidationError, model_validator
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bellhouse.app.engines_sections import Kafka, Redis, Store
+from bellhouse.app.faults import Fault, Origin, SettingsError, faults_in, names_in, suggestion
 from bellhouse.app.sections import (
     CHANNELS_OF,
     Batches,
     Breaker,
+    Contradiction,
     Limits,
     Logs,
     Order,
@@ -23,17 +27,36 @@ from bellhouse.app.sections import (
     ProviderName,
     Providers,
     Retry,
+    Secret,
+    Section,
     Url,
     setting,
 )
-from bellhouse.domain.words import CHANNELS, Channel
+from bellhouse.domain.words import Channel
+
+__all__ = [
+    "BARE_NAMES",
+    "CLIENT_NAMES",
+    "FILE_NAME",
+    "Fault",
+    "Loaded",
+    "Origin",
+    "Settings",
+    "SettingsError",
+    "environment_name",
+    "load",
+    "where_to_set",
+]
 
 PREFIX: Final = "BELLHOUSE_"
 FILE_NAME: Final = "bellhouse.toml"
-Origin = Literal["default", "file", "environment", "command line"]
 
-BARE_NAMES: Final = {"PRIMARY_PROVIDER": "primary_provider", "SEND_RATE_LIMIT": "send_rate_limit"}
-"""The names that runbooks set on a deployment, without our prefix."""
+BARE_NAMES: Final = {
+    "PRIMARY_PROVIDER": "primary_provider",
+    "SEND_RATE_LIMIT": "send_rate_limit",
+    "KAFKA_BROKERS": "kafka.brokers",
+}
+"""The names that runbooks set on a deployment, without our prefix; they win over those with it."""
 
 CLIENT_NAMES: Final = frozenset({"BELLHOUSE_URL", "BELLHOUSE_KEY", "BELLHOUSE_SIMULATOR_URL"})
 """What the command line's clients read to find a server: no settings of the server's own."""
@@ -47,6 +70,23 @@ NEEDED: Final[dict[ProviderName, tuple[str, ...]]] = {
 }
 """Without these an enabled provider cannot work."""
 
+_SECRET_LENGTH: Final = 32
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def _hard_to_guess(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _SECRET_LENGTH:
+        raise ValueError(f"must have at least {_SECRET_LENGTH} characters; `openssl rand -hex 32` makes one")
+    return value
+
+
+def _instance(value: str) -> str:
+    """The host's name where none is given: what a pod, a virtual machine and a laptop are told apart by."""
+    name = value or socket.gethostname()
+    if not _INSTANCE.fullmatch(name):
+        raise ValueError("must be at most 200 letters, digits, dots, underscores and hyphens")
+    return name
+
 
 class Settings(BaseSettings):
     """Everything that can be set."""
@@ -59,7 +99,10 @@ class Settings(BaseSettings):
     host: str = setting("127.0.0.1", "address", "On which address the API listens; `0.0.0.0` for all")
     port: int = setting(8080, "port", "On which port the API listens; 0 for any free one", ge=0, le=65535)
     public_url: Url | None = setting(
-        None, "URL", "Where providers reach this API for their callbacks; unset: http://host:port"
+        None,
+        "URL",
+        "Where providers reach this API for their callbacks; unset: http://host:port",
+        examples=["https://notify.example.com"],
     )
     processes: int = setting(
         2, "processes", "2: the API with the critical lane beside the bulk of the work; 1: all in one", ge=1, le=2
@@ -68,17 +111,47 @@ class Settings(BaseSettings):
         20.0, "s", "How long work in flight may take to finish at a stop before it is cut off", gt=0, le=3_600
     )
     primary_provider: ProviderName | None = setting(
-        None, "provider", "Goes first in every channel that it serves, before the order below"
+        None, "provider", "Goes first in every channel that it serves, before the order below", examples=["twilio"]
     )
     send_rate_limit: float | None = setting(
-        None, "messages/s", "The most that the whole deployment sends; unset: no limit but the providers' own", gt=0
+        None,
+        "messages/s",
+        "The most that the whole deployment sends; unset: no limit but the providers' own",
+        gt=0,
+        examples=[500.0],
     )
     simulator: Url | None = setting(
-        None, "URL", "A provider simulator: all providers are configured from it and send to it"
+        None,
+        "URL",
+        "A provider simulator: all providers are configured from it and send to it",
+        examples=["http://127.0.0.1:9100"],
     )
     ca: Pem | None = setting(
-        None, "PEM", "A certificate authority that is trusted beside the system's, as text or as `@/path`"
+        None,
+        "PEM",
+        "A certificate authority that is trusted beside the system's, as text or as `@/path`",
+        examples=["@/etc/bellhouse/ca.pem"],
     )
+    secret: Annotated[Secret, AfterValidator(_hard_to_guess)] | None = setting(
+        None,
+        "32 characters or more",
+        "Keys the digests of API keys and signs receipts, the same for all hosts; unset: made in the data folder",
+        examples=["@/run/secrets/bellhouse"],
+    )
+    instance: Annotated[str, AfterValidator(_instance)] = setting(
+        "",
+        "name",
+        "Tells this host from the others, the same after a restart; unset: the host's name",
+        validate_default=True,
+        examples=["worker-0"],
+    )
+    lease_s: float = setting(
+        8.0, "s", "How long a silent process is trusted; less than kafka.session_timeout_s", gt=0, le=1_800
+    )
+    metrics_host: str = setting(
+        "127.0.0.1", "address", "On which address a role without the API answers /metrics; `0.0.0.0` for all"
+    )
+    metrics_port: int = setting(9464, "port", "On which port it does; 0 for any free one", ge=0, le=65535)
     order: Order = Order()
     providers: Providers = Providers()
     retry: Retry = Retry()
@@ -86,6 +159,9 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     logs: Logs = Logs()
     batches: Batches = Batches()
+    store: Store = Store()
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
 
     @classmethod
     def settings_customise_sources(
@@ -99,14 +175,23 @@ class Settings(BaseSettings):
         """Only what `load` has merged itself, since it must know where each value comes from."""
         return (init_settings,)
 
-    @model_validator(mode="after")
-    def _providers_fit(self) -> Self:
-        """Every channel's order names providers that can serve it."""
-        for channel in CHANNELS:
-            for name in getattr(self.order, channel):
-                if channel not in CHANNELS_OF[name]:
-                    raise ValueError(f"order.{channel}: {name} does not serve {channel}; take it out of the list")
-        return self
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Everything that is right by itself and cannot be together, by dotted name."""
+        yield from _within(self, "")
+        yield from self._lacking()
+        if self.lease_s >= self.kafka.session_timeout_s:
+            reason = f"must be less than kafka.session_timeout_s, which is {self.kafka.session_timeout_s:g}"
+            remedy = "Otherwise a process could still send what Kafka has given to another"
+            yield Contradiction("lease_s", reason, remedy, ("kafka.session_timeout_s",))
+
+    def _lacking(self) -> Iterator[Contradiction]:
+        """What an enabled provider lacks."""
+        for name, needed in NEEDED.items():
+            table = getattr(self.providers, name)
+            for field in needed:
+                if table.enabled and not getattr(table, field) and self.simulator is None:
+                    dotted = f"providers.{name}.{field}"
+                    yield Contradiction(dotted, f"is needed since {name} is enabled", where_to_set(dotted))
 
     def providers_of(self, channel: Channel) -> tuple[ProviderName, ...]:
         """The enabled providers of a channel in the order in which they are tried; `log` alone where there are none."""
@@ -120,28 +205,6 @@ class Settings(BaseSettings):
     def database(self) -> Path:
         """The one file that holds everything."""
         return self.data / "bellhouse.db"
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A setting that cannot be used."""
-
-    setting: str
-    """Its dotted name, or the file's."""
-    reason: str
-    origin: Origin | None
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        place = f" ({self.origin})" if self.origin else ""
-        return f"{self.setting}{place}: {self.reason}" + (f". {self.remedy}" if self.remedy else "")
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the message names each faulty one and its remedy."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(["These settings cannot be used:", *(f"  {fault}" for fault in faults)]))
-        self.faults = faults
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -187,7 +250,18 @@ def load(
 def environment_name(dotted: str) -> str:
     """The environment variable of a setting."""
     bare = {setting: name for name, setting in BARE_NAMES.items()}
-    return bare.get(dotted) or PREFIX + dotted.upper().replace(".", "__")
+    return bare.get(dotted) or _prefixed(dotted)
+
+
+def where_to_set(dotted: str) -> str:
+    """The remedy for a setting that is missing."""
+    table, _, name = dotted.rpartition(".")
+    place = f"{name} under [{table}]" if table else f"{name} at the top"
+    return f"Set {environment_name(dotted)}, or {place} in {FILE_NAME}"
+
+
+def _prefixed(dotted: str) -> str:
+    return PREFIX + dotted.upper().replace(".", "__")
 
 
 class _Environment(EnvSettingsSource):
@@ -202,16 +276,14 @@ class _Environment(EnvSettingsSource):
 def _from_environment(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Fault]]:
     """What the environment sets, and the faults of names that set nothing."""
     source = _Environment(Settings)
-    source.env_vars = {name.lower(): value for name, value in env.items() if name not in CLIENT_NAMES}
+    named = {name.lower(): value for name, value in env.items() if name not in CLIENT_NAMES}
+    source.env_vars = named | {_prefixed(of).lower(): env[name] for name, of in BARE_NAMES.items() if env.get(name)}
     try:
         values = source()
     except ValueError as error:
         raise SettingsError(
             [Fault("the environment", str(error), None, "Write JSON, or words between commas")]
         ) from None
-    for name, dotted in BARE_NAMES.items():
-        if env.get(name):
-            values[dotted] = env[name]
     return values, [fault for name in env if (fault := _unknown_variable(name))]
 
 
@@ -221,12 +293,7 @@ def _unknown_variable(name: str) -> Fault | None:
     head = name[len(PREFIX) :].lower().split("__")[0]
     if head in Settings.model_fields:
         return None
-    return Fault(name, "there is no such setting", "environment", _suggestion(head, Settings.model_fields))
-
-
-def _suggestion(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f"Did you mean {close[0]}?" if close else "`bellhouse config` lists all of them"
+    return Fault(name, "there is no such setting", "environment", suggestion(head, Settings.model_fields))
 
 
 def _from_file(config: Path | None, folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -260,55 +327,37 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _validated(merged: dict[str, Any], origins: Mapping[str, Origin], faults: list[Fault]) -> Settings:
+    """The settings, or one refusal with everything: what is wrong by itself and what the rest contradicts."""
     try:
-        settings = Settings(**merged)
+        settings, faulty = Settings(**merged), frozenset[str]()
     except ValidationError as error:
-        raise SettingsError([*faults, *_faults(error, origins)]) from None
-    faults = [*faults, *_missing(settings)]
+        names = [names_in(found["loc"]) for found in error.errors(include_url=False, include_input=False)]
+        faults = [*faults, *faults_in(error, Settings, origins)]
+        settings, faulty = Settings(**_without(merged, names)), frozenset(".".join(name) for name in names)
+    for found in settings.contradictions():
+        # What rests on a value that is itself refused would be said of the default in its place.
+        if not faulty.intersection((found.setting, *found.beside)):
+            faults = [*faults, Fault(found.setting, found.reason, origins.get(found.setting), found.remedy)]
     if faults:
         raise SettingsError(faults)
     return settings
 
 
-def _faults(error: ValidationError, origins: Mapping[str, Origin]) -> Iterator[Fault]:
-    """pydantic's findings in our words."""
-    for found in error.errors(include_url=False, include_input=False):
-        names = [str(part) for part in found["loc"] if not isinstance(part, int)]
-        dotted = ".".join(names)
-        if not dotted:
-            yield Fault("order", found["msg"].removeprefix("Value error, order."), None)
-        elif found["type"] == "extra_forbidden":
-            yield Fault(dotted, "there is no such setting", origins.get(dotted), _near(names))
-        else:
-            reason = found["msg"].removeprefix("Value error, ")
-            yield Fault(dotted, reason[:1].lower() + reason[1:], origins.get(dotted), _default(names))
+def _without(values: dict[str, Any], names: list[list[str]]) -> dict[str, Any]:
+    """The values without those of these names."""
+    gone = {name[0] for name in names if len(name) == 1}
+    inner = {name: [rest[1:] for rest in names if rest[0] == name] for name in values if name not in gone}
+    return {name: _without(values[name], rest) if rest else values[name] for name, rest in inner.items()}
 
 
-def _near(names: list[str]) -> str:
-    """The setting that was probably meant by an unknown name."""
-    model: Any = Settings
-    for name in names[:-1]:
-        if name not in model.model_fields:
-            return _suggestion(name, model.model_fields)
-        model = model.model_fields[name].annotation
-    return _suggestion(names[-1], model.model_fields)
-
-
-def _default(names: list[str]) -> str:
-    """What the setting is when nobody sets it."""
-    model: Any = Settings
-    for name in names[:-1]:
-        model = model.model_fields[name].annotation
-    field = model.model_fields.get(names[-1])
-    return "" if field is None or field.default is None else f"The default is {field.default}"
-
-
-def _missing(settings: Settings) -> Iterator[Fault]:
-    """What an enabled provider lacks."""
-    for name, needed in NEEDED.items():
-        table = getattr(settings.providers, name)
-        for field in needed:
-            if table.enabled and not getattr(table, field) and settings.simulator is None:
-                dotted = f"providers.{name}.{field}"
-                remedy = f"Set {environment_name(dotted)}, or {field} under [providers.{name}] in {FILE_NAME}"
-                yield Fault(dotted, f"is needed since {name} is enabled", None, remedy)
+def _within(model: Settings | Section, prefix: str) -> Iterator[Contradiction]:
+    """The contradictions of every table inside a model, under their dotted names."""
+    for name in type(model).model_fields:
+        table = getattr(model, name)
+        if isinstance(table, Section):
+            inner = f"{prefix}{name}."
+            for found in table.contradictions():
+                dotted, beside = inner + found.setting, tuple(inner + other for other in found.beside)
+                remedy = found.remedy or where_to_set(dotted)
+                yield Contradiction(dotted, found.reason, remedy, beside)
+            yield from _within(table, inner)
