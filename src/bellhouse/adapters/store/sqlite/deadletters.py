@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from bellhouse.adapters.store.codec import decode_delivery, encode
+from bellhouse.adapters.store.codec import encode
+from bellhouse.adapters.store.letters import conditions, sent_again
 from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
 from bellhouse.adapters.store.sqlite.events import insert_event, states_of
 from bellhouse.adapters.store.sqlite.ledger import count
@@ -86,16 +85,9 @@ class SqliteDeadLetters:
 
 def _condition(filter: DeadLetterFilter) -> tuple[str, list[Any]]:
     parts, bindings = "", []
-    for column in ("tenant", "channel", "reason", "provider", "type", "state"):
-        wanted = getattr(filter, column)
-        if column == "state" and wanted == "open":
-            parts += " AND state = 'open'"  # said in so many words, since that is what the index of open ones is of
-        elif wanted is not None:
-            parts += f" AND {column} = ?"
-            bindings.append(wanted)
-    if filter.since is not None:
-        parts += " AND at >= ?"
-        bindings.append(filter.since)
+    for condition, wanted in conditions(filter):
+        parts += f" AND {condition}"
+        bindings += wanted
     if filter.ids is not None:
         parts += f" AND id IN ({', '.join('?' * len(filter.ids))})"
         bindings.extend(filter.ids)
@@ -112,16 +104,7 @@ def _open_letters(transaction: Transaction, deliveries: Sequence[DeliveryId], te
 
 def _publish(transaction: Transaction, record: bytes, step: int, now: int, lifetime_ms: int) -> None:
     """Append a dead letter's delivery to the log, as if it were new."""
-    delivery = decode_delivery(record)
-    again = msgspec.structs.replace(
-        delivery,
-        step=step,
-        attempt=0,
-        tried=(),
-        unknown_since=0,
-        parked=False,
-        expires_at=max(delivery.expires_at, now + lifetime_ms),
-    )
+    again = sent_again(record, step, now, lifetime_ms)
     topic = deliveries_topic(again.channel, again.priority)
     transaction.run(f"INSERT INTO {log_table(topic)} (record) VALUES (?)", (encode(again),))
     transaction.topics.add(topic)

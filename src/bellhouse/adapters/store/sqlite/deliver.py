@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bellhouse.adapters.store.codec import decode_profile, encode
+from bellhouse.adapters.store.letters import row_of
 from bellhouse.adapters.store.sqlite.database import Database, Transaction, blobs
 from bellhouse.adapters.store.sqlite.events import INSERT_EVENTS, SELECT_EVENTS, SELECT_EVENTS_OF, states_of
 from bellhouse.adapters.store.sqlite.ledger import count
@@ -213,26 +214,8 @@ def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tal
 
 def put_dead_letters(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
     """Add dead letters; one that was replayed and failed again is open once more."""
-    if not letters:
-        return
-    transaction.many(
-        _PUT_DEAD_LETTER,
-        [
-            (
-                letter.delivery.id,
-                letter.notification.tenant,
-                letter.delivery.channel,
-                letter.provider,
-                letter.notification.type,
-                letter.notification.user_id,
-                letter.reason,
-                letter.code,
-                letter.at,
-                encode(letter.delivery),
-            )
-            for letter in letters
-        ],
-    )
+    if letters:
+        transaction.many(_PUT_DEAD_LETTER, [row_of(letter) for letter in letters])
 
 
 def retire(transaction: Transaction, retirements: Sequence[Retirement]) -> None:

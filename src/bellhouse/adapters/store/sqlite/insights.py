@@ -11,11 +11,10 @@ from bellhouse.adapters.store.codec import decode_decision, decode_notification
 from bellhouse.adapters.store.sqlite.database import Database, Row, translated
 from bellhouse.adapters.store.sqlite.events import InFlight
 from bellhouse.adapters.store.sqlite.recount import read_ledger
-from bellhouse.adapters.store.standing import fold_all
-from bellhouse.domain.ids import NotificationId, TenantNo, delivery_id, last_delivery_of, made_at
+from bellhouse.adapters.store.stories import bounds, matches, story_of
+from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, made_at
 from bellhouse.domain.notification import Notification
-from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import Ledger, ListQuery, Story, StoryEvent
+from bellhouse.ports.store import Ledger, ListQuery, Story
 
 _SCAN: Final = 20_000
 """Rows that one list may look at; a narrower question answers from fewer."""
@@ -83,25 +82,14 @@ def _story(reader: Reader, tenant: TenantNo | None, identifier: NotificationId) 
         "SELECT id, kind, n, state, detail, at, source FROM delivery_events WHERE id > ? AND id <= ?",
         (identifier, last_delivery_of(identifier)),
     ).fetchall()
-    planned = [delivery_id(identifier, d.ordinal) for d in decision.deliveries] if decision else []
-    states = fold_all(planned, [row[:5] for row in rows])
-    sending = InFlight(reader)
-    shown: dict[Any, DeliveryState] = {
-        delivery: "in_flight" if sending.has(delivery, standing) else standing.state
-        for delivery, standing in states.items()
-    }
-    events = [StoryEvent(i, source, n, state, at, detail) for i, _, n, state, detail, at, source in rows]
-    waits = notification.ready_at if decision is None and notification.ready_at > notification.received_at else None
-    return Story(notification, decision, sorted(events, key=lambda event: event.at), shown, waits)
+    return story_of(notification, decision, rows, InFlight(reader).has)
 
 
 def _list(reader: Reader, query: ListQuery) -> Sequence[tuple[Notification, str]]:
     found: list[tuple[Notification, str]] = []
     for identifier, record in _candidates(reader, query):
         notification = decode_notification(record)
-        if notification.tenant != query.tenant or (query.type is not None and notification.type != query.type):
-            continue
-        if query.user_id is not None and notification.user_id != query.user_id:
+        if not matches(query, notification):
             continue
         decided = reader.run("SELECT state FROM decisions WHERE id = ?", (identifier,)).fetchall()
         state = decided[0][0] if decided else "waiting"
@@ -114,8 +102,7 @@ def _list(reader: Reader, query: ListQuery) -> Sequence[tuple[Notification, str]
 
 def _candidates(reader: Reader, query: ListQuery) -> Sequence[Row]:
     """Notifications in question, the newest first: a recipient's own list, or the newest of all."""
-    oldest = (query.since or 0).to_bytes(6) + bytes(10)
-    before = query.before or b"\xff" * 16
+    before, oldest = bounds(query)
     if query.user_id is None:
         newest: list[Row] = reader.run(
             "SELECT id, record FROM notifications WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?",

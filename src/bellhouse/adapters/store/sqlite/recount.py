@@ -7,19 +7,24 @@ events and intents, and each state follows from those. Where the two differ, som
 from typing import Final
 
 from bellhouse.adapters.store.codec import decode_notification
+from bellhouse.adapters.store.counting import (
+    Counters,
+    Counts,
+    count_deliveries,
+    count_notifications,
+    ledger_of,
+    state_checks,
+    take_off,
+    total,
+)
 from bellhouse.adapters.store.sqlite.database import Reads
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.standing import fold_all, unpack
 from bellhouse.domain.ids import TenantNo
-from bellhouse.domain.words import DELIVERY_STATES, NOTIFICATION_STATES
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS
-from bellhouse.ports.store import Ledger, LedgerCheck, LedgerLine
-
-Counts = dict[str, int]
+from bellhouse.ports.store import Ledger, LedgerCheck
 
 _COUNTED: Final = "SELECT level, state, sum(count) FROM ledger WHERE coalesce(?, tenant) = tenant GROUP BY 1, 2"
-
-
 _DUE_NOTIFICATIONS: Final = "FROM due WHERE topic >= 'notifications.' AND topic < 'notifications/'"
 """Word for word the condition of the index `due_notifications`, which then answers alone."""
 
@@ -27,59 +32,35 @@ _DUE_NOTIFICATIONS: Final = "FROM due WHERE topic >= 'notifications.' AND topic 
 def read_ledger(reader: Reads, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
     """Both levels with their equations; with `recount` also counted from the rows (all tenants together)."""
     counted = {(level, state): count for level, state, count in reader.run(_COUNTED, (tenant,))}
-    accepted = sum(counted.get(("notification", state), 0) for state in NOTIFICATION_STATES)
-    planned = sum(counted.get(("delivery", state), 0) for state in DELIVERY_STATES)
     notifications: Counts | None = None
     deliveries: Counts | None = None
     checks = []
     if tenant is None:
+        accepted = total(counted, "notification")
         stored = reader.run("SELECT value FROM meta WHERE name = 'accepted'").fetchall()[0][0]
         checks.append(LedgerCheck("accepted by the counters = answers promised at the door", accepted, stored))
         if recount:
             notifications, deliveries = _recount_notifications(reader), _recount_deliveries(reader)
-            checks += _recount_checks(reader, accepted, planned, counted, notifications, deliveries)
-    lines = [
-        LedgerLine("notification", state, counted.get(("notification", state), 0), _of(notifications, state))
-        for state in NOTIFICATION_STATES
-    ] + [
-        LedgerLine("delivery", state, counted.get(("delivery", state), 0), _of(deliveries, state))
-        for state in DELIVERY_STATES
-    ]
-    return Ledger(now, accepted, planned, lines, checks)
-
-
-def _of(counts: Counts | None, state: str) -> int | None:
-    return None if counts is None else counts[state]
+            checks += _recount_checks(reader, counted, notifications, deliveries)
+    return ledger_of(now, counted, checks, notifications, deliveries)
 
 
 def _recount_notifications(reader: Reads) -> Counts:
-    counts: Counts = dict.fromkeys(NOTIFICATION_STATES, 0)
-    counts.update(dict(reader.run("SELECT state, count(*) FROM decisions GROUP BY state").fetchall()))
-    total = reader.run("SELECT count(*) FROM notifications").fetchall()[0][0]
-    counts["waiting"] = total - sum(count for state, count in counts.items() if state != "waiting")
-    return counts
+    decided = dict(reader.run("SELECT state, count(*) FROM decisions GROUP BY state").fetchall())
+    return count_notifications(reader.run("SELECT count(*) FROM notifications").fetchall()[0][0], decided)
 
 
 def _recount_deliveries(reader: Reads) -> Counts:
-    """Every delivery begins as waiting and is moved by its rows; what an open intent names is in flight."""
-    counts: Counts = dict.fromkeys(DELIVERY_STATES, 0)
-    counts["waiting"] = reader.run("SELECT coalesce(sum(count), 0) FROM decisions").fetchall()[0][0]
-    resumed = 0
-    for previous, state, rows in reader.run("SELECT previous, state, count(*) FROM delivery_events GROUP BY 1, 2"):
-        counts[previous] -= rows
-        counts[state] += rows
-        if previous == "in_flight" and state != "in_flight":
-            resumed += rows
+    """What their rows say, and what an open intent names is in flight."""
+    planned = reader.run("SELECT coalesce(sum(count), 0) FROM decisions").fetchall()[0][0]
+    events = reader.run("SELECT previous, state, count(*) FROM delivery_events GROUP BY 1, 2")
+    counts = count_deliveries(planned, events, _taken_up_unknowns(reader))
     named = [pair for (packed,) in reader.run("SELECT deliveries FROM intents").fetchall() for pair in unpack(packed)]
     states = fold_all(
         [identifier for identifier, _ in named],
         reader.many("SELECT id, kind, n, state, detail FROM delivery_events WHERE id = ?", [(i,) for i, _ in named]),
     )
-    sending = [states[identifier] for identifier, step in named if states[identifier].steps <= step]
-    was_unknown = _taken_up_unknowns(reader) + sum(1 for standing in sending if standing.step_state == "unknown")
-    counts["in_flight"] += resumed + len(sending)
-    counts["unknown"] -= was_unknown
-    counts["waiting"] -= resumed + len(sending) - was_unknown
+    take_off(counts, [states[identifier] for identifier, step in named if states[identifier].steps <= step])
     return counts
 
 
@@ -94,18 +75,12 @@ def _taken_up_unknowns(reader: Reads) -> int:
     )
 
 
-def _recount_checks(
-    reader: Reads,
-    accepted: int,
-    planned: int,
-    counted: dict[tuple[str, str], int],
-    notifications: Counts,
-    deliveries: Counts,
-) -> list[LedgerCheck]:
+def _recount_checks(reader: Reads, counted: Counters, notifications: Counts, deliveries: Counts) -> list[LedgerCheck]:
+    accepted, planned = total(counted, "notification"), total(counted, "delivery")
     rows = reader.run("SELECT count(*) FROM notifications").fetchall()[0][0]
     listed = reader.run("SELECT count(*) FROM recipient_notifications").fetchall()[0][0]
     plans = reader.run("SELECT coalesce(sum(count), 0) FROM decisions").fetchall()[0][0]
-    checks = [
+    return [
         LedgerCheck("accepted = stored notifications", accepted, rows),
         LedgerCheck("accepted = entries in recipients' lists", accepted, listed),
         LedgerCheck("planned = deliveries of stored decisions", planned, plans),
@@ -114,16 +89,8 @@ def _recount_checks(
             counted.get(("notification", "waiting"), 0),
             _unrouted(reader),
         ),
+        *state_checks(counted, notifications, deliveries),
     ]
-    for level, many, recounted in (
-        ("notification", "notifications", notifications),
-        ("delivery", "deliveries", deliveries),
-    ):
-        checks += [
-            LedgerCheck(f"{many} {state} = counted from the rows", counted.get((level, state), 0), count)
-            for state, count in recounted.items()
-        ]
-    return checks
 
 
 def _unrouted(reader: Reads) -> int:

@@ -1,0 +1,41 @@
+"""What readers are told of a notification, and which notifications a list is about, whatever store they are in."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bellhouse.adapters.store.standing import StateOf, fold_all
+from bellhouse.domain.ids import DeliveryId, delivery_id
+from bellhouse.domain.notification import Decision, Notification
+from bellhouse.domain.words import DeliveryState
+from bellhouse.ports.store import ListQuery, Story, StoryEvent
+
+
+def story_of(
+    notification: Notification,
+    decision: Decision | None,
+    rows: Sequence[Any],
+    is_sending: Callable[[DeliveryId, StateOf], bool],
+) -> Story:
+    """Everything that is stored about a notification; `rows` are of (id, kind, n, state, detail, at, source)."""
+    planned = [delivery_id(notification.id, d.ordinal) for d in decision.deliveries] if decision else []
+    states: dict[DeliveryId, DeliveryState] = {
+        delivery: "in_flight" if is_sending(delivery, standing) else standing.state
+        for delivery, standing in fold_all(planned, [row[:5] for row in rows]).items()
+    }
+    events = [StoryEvent(i, source, n, state, at, detail) for i, _, n, state, detail, at, source in rows]
+    waits = notification.ready_at if decision is None and notification.ready_at > notification.received_at else None
+    return Story(notification, decision, sorted(events, key=lambda event: event.at), states, waits)
+
+
+def bounds(query: ListQuery) -> tuple[bytes, bytes]:
+    """The ids between which a list's notifications are: below the first, and not below the second."""
+    return query.before or b"\xff" * 16, (query.since or 0).to_bytes(6) + bytes(10)
+
+
+def matches(query: ListQuery, notification: Notification) -> bool:
+    """Whether a notification belongs in a list, but for its state."""
+    return (
+        notification.tenant == query.tenant
+        and (query.type is None or notification.type == query.type)
+        and (query.user_id is None or notification.user_id == query.user_id)
+    )
