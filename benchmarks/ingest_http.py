@@ -25,7 +25,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite.store import SqliteStore
 from bellhouse.app.http import Services, build_asgi
-from bellhouse.app.role import settle_memory
+from bellhouse.app.memory import settle_memory
 from bellhouse.app.server import HttpServer
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.recipient import Profile

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 HEAVY = {
-    "apsw", "asyncio", "cryptography", "email", "h2", "http", "httptools", "jinja2", "litestar", "minijinja", "msgspec",
-    "phonenumbers", "prometheus_client", "pydantic", "pydantic_settings", "pyreqwest", "rich", "ssl", "structlog",
-    "uvicorn", "uvloop",
+    "apsw", "asyncio", "asyncpg", "confluent_kafka", "cryptography", "email", "h2", "http", "httptools", "jinja2",
+    "litestar", "minijinja", "msgspec", "phonenumbers", "prometheus_client", "pydantic", "pydantic_settings",
+    "pyreqwest", "redis", "rich", "ssl", "structlog", "uvicorn", "uvloop",
 }  # fmt: skip
 PROBE = """
 import sys
@@ -30,7 +30,8 @@ def test_help_imports_nothing_heavy_and_lists_every_command():
 
 def test_every_command_explains_itself(run):
     for path in (
-        "serve", "demo", "send", "get", "why", "ledger", "migrate", "bench", "config", "simulator", "simulator dial",
+        "serve", "demo", "send", "get", "why", "ledger", "migrate", "bench", "config", "config check",
+        "config default", "simulator", "simulator dial",
         "simulator dials", "simulator receipts", "simulator reset", "keys create", "keys list", "keys revoke",
         "dlq list", "dlq show", "dlq replay", "dlq discard", "breaker list", "breaker open", "breaker close",
         "breaker reset",

@@ -77,3 +77,34 @@ class TestSqliteStore(StoreSuite):
         await house.route.decide([routed(items[0])], NOON, [Position(GROUP_OF[NORMAL], NORMAL, 1)])
         lags = {lag.topic: lag.lag for lag in await house.log.lags()}
         assert (lags[NORMAL], lags[PUSH]) == (2, 1)
+
+    # --- what holds where a lane has one process ---
+
+    async def test_an_intent_without_outcome_is_found_by_the_next_process(self, house: House) -> None:
+        claims = await self._claims(house, 2)
+        await house.deliver.begin(PUSH, claims, 0, NOON)
+        house = await house.reopen()
+        intents = await house.deliver.open_intents(PUSH)
+        assert [set(intent.deliveries) for intent in intents] == [{claim.delivery.id for claim in claims}]
+        assert await self._counts(house) == {"in_flight": 2}
+
+    async def test_an_intent_names_only_what_is_not_settled_yet(self, house: House) -> None:
+        claims = await self._claims(house, 2)
+        await house.deliver.begin(PUSH, claims, 0, NOON)
+        await house.deliver.settle(Settlement([outcome(claims[0], "waiting", again_at=NOON + 1)]))
+        await house.due.release_due(NOON + 1, 10)
+        again = (await self._polled(house))[2]
+        await house.deliver.begin(PUSH, [again], 0, NOON)
+        house = await house.reopen()
+        intents = await house.deliver.open_intents(PUSH)
+        assert [list(zip(intent.deliveries, intent.steps, strict=True)) for intent in intents] == [
+            [(claims[1].delivery.id, 0)],
+            [(again.delivery.id, 1)],
+        ]
+
+    async def test_an_intent_to_send_nothing_is_not_noted(self, house: House) -> None:
+        claims = await self._claims(house)
+        item = claims[0].notification
+        await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
+        assert await house.deliver.begin(PUSH, claims, 0, NOON) == (0, {claims[0].delivery.id})
+        assert await house.deliver.open_intents(PUSH) == []

@@ -9,6 +9,7 @@ import pytest
 
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
+from bellhouse.app.leases import AlwaysHeld
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.ports.store import Accepted, StoreUnavailable
@@ -70,7 +71,7 @@ async def test_a_read_that_fails_says_why_and_the_next_one_works(
 
 
 async def test_a_reconciler_that_cannot_count_goes_on(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    reconciler = Reconciler(store.insights, ManualClock(NOON), NullLogbook())
+    reconciler = Reconciler(store.insights, AlwaysHeld(), ManualClock(NOON), NullLogbook())
     ledger = store.insights.ledger
     await reconciler.check()
 

@@ -1,37 +1,40 @@
-"""The HTTP face of a role as services: the API, callbacks, health and metrics; it alone needs the web framework."""
+"""The HTTP face of a process as services: the API, callbacks, health and metrics; it alone needs the web framework."""
 
 import socket
+from collections.abc import Callable
 
 import msgspec
 
-from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.descriptors import connections_within
 from bellhouse.app.http import Services, build_asgi
-from bellhouse.app.processes import Role
 from bellhouse.app.providers import Making, make_readers, used
-from bellhouse.app.readiness import Backlog, readiness_of
-from bellhouse.app.secrets import pepper
+from bellhouse.app.readiness import Backlog
 from bellhouse.app.server import HttpServer
+from bellhouse.app.stores import Store
 from bellhouse.confirm.api import CallbackDoor
 from bellhouse.confirm.settle import NewsSettler
-from bellhouse.observability.merge import MetricsExchange
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Service
+from bellhouse.ports.store import BreakerStore
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.templates.render import Renderer
+from bellhouse.web.health import Readiness
 from bellhouse.web.limits import Limits
 
 
 class Ground(msgspec.Struct, frozen=True):
     """What the face stands on: the parts of the process that it shares with the stages."""
 
-    role: Role
-    store: SqliteStore
+    store: Store
+    breakers: BreakerStore
     metrics: Metrics
-    exchange: MetricsExchange
+    exposition: Callable[[], bytes]
     renderer: Renderer
     making: Making
+    pepper: bytes
+    readiness: Readiness
+    backlog: Backlog
     clock: Clock
     logbook: Logbook
 
@@ -41,32 +44,31 @@ def face(ground: Ground, listener: socket.socket) -> list[Service]:
     settings, clock = ground.making.settings, ground.clock
     limits = Limits(**settings.limits.model_dump(exclude={"recipient_per_minute"}))
     limits = msgspec.structs.replace(limits, connections=connections_within(limits.connections))
-    backlog = Backlog(ground.store.log, clock)
-    app = build_asgi(_services(ground, backlog, limits))
-    return [backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
+    app = build_asgi(_services(ground, limits))
+    return [ground.backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
 
 
-def _services(ground: Ground, backlog: Backlog, limits: Limits) -> Services:
-    store, settings = ground.store, ground.making.settings
+def _services(ground: Ground, limits: Limits) -> Services:
+    store, settings, backlog = ground.store, ground.making.settings, ground.backlog
 
     async def exposition() -> bytes:
-        return ground.exchange.exposition()
+        return ground.exposition()
 
     return Services(
         ingest=store.ingest,
         route=store.route,
         recipients=store.recipients,
         catalogue=store.catalogue,
-        breakers=store.catalogue,
+        breakers=ground.breakers,
         dead_letters=store.dead_letters,
         insights=store.insights,
         clock=ground.clock,
         telemetry=ground.metrics,
         logbook=ground.logbook,
         renderer=ground.renderer,
-        pepper=pepper(settings.data),
+        pepper=ground.pepper,
         callbacks=_callbacks(ground),
-        readiness=readiness_of(store, settings, ground.role, ground.clock),
+        readiness=ground.readiness,
         metrics=exposition,
         backlog=lambda: backlog.waiting,
         provider_channels={str(name): channels for name, channels in used(settings).items()},

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from bellhouse.app.control import RoleLine
-from bellhouse.app.folder import CannotServe, Running, forget_run_files, write_run_files
+from bellhouse.app.folder import Running, forget_run_files, write_run_files
+from bellhouse.app.listening import listen, url_of
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.telemetry import Logbook
 
@@ -30,8 +31,6 @@ STEADY_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 10.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-BACKLOG: Final = 2_048
-"""Connections that wait in the kernel, also while the API is started again."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -93,8 +92,8 @@ class Supervisor:
 
         Raises CannotServe where the address cannot be had.
         """
-        with _listen(self._plan.host, self._plan.port) as self._listener:
-            self._url = _url(self._plan.host, self._listener.getsockname()[1])
+        with listen(self._plan.host, self._plan.port) as self._listener:
+            self._url = url_of(self._plan.host, self._listener.getsockname()[1])
             self._announce = announce
             self._children = _children(self._plan.roles)
             try:
@@ -240,20 +239,3 @@ def _children(roles: Sequence[Role]) -> list[_Child]:
         return [_Child(roles[0], None)]
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     return [_Child(role, end) for role, end in zip(roles, ends, strict=True)]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """The API's socket. It is the supervisor's, so that no connection is refused while the API is started again."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise CannotServe(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}. Give a free port, or 0 for any: --port N"
-        ) from None
-
-
-def _url(host: str, port: int) -> str:
-    """Where a caller on this machine finds the API."""
-    shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

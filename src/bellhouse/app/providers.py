@@ -8,11 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.adapters.transport.h2 import H2Transport
 from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, TransportConfig
 from bellhouse.app.sections import CHANNELS_OF, ProviderName
 from bellhouse.app.settings import Settings
+from bellhouse.app.stores import Store
 from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker, BreakerSettings
 from bellhouse.deliver.cap import CappedLimiter
@@ -20,6 +20,7 @@ from bellhouse.deliver.limits import Bucket, Limiter
 from bellhouse.domain.words import CHANNELS, Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, Provider, Transport
+from bellhouse.ports.store import BreakerStore
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.providers.fcm.callback import FcmReceipts
 from bellhouse.providers.fcm.config import FcmConfig
@@ -52,7 +53,7 @@ class Making(msgspec.Struct, frozen=True):
     public_url: str
     receipt_secret: bytes
     """Signs the receipts of device apps where the settings name no secret of their own."""
-    store: SqliteStore
+    store: Store
     clock: Clock
 
     def callback_url(self, provider: str) -> str:
@@ -66,6 +67,11 @@ class Making(msgspec.Struct, frozen=True):
     def transport(self, base_url: str, in_flight: int = 1_000) -> Transport:
         """A client for one base URL."""
         return PyreqwestTransport(TransportConfig(base_url, in_flight=in_flight, ca_pem=self.ca()))
+
+
+def public_url(settings: Settings) -> str:
+    """Where providers reach the API."""
+    return settings.public_url or f"http://{settings.host}:{settings.port}"
 
 
 class Clients:
@@ -92,30 +98,37 @@ class Clients:
         await asyncio.gather(*(provider.stop() for provider in self._providers))
 
 
-def used(settings: Settings) -> dict[ProviderName, tuple[Channel, ...]]:
-    """The providers that are in use, each with the channels that it serves."""
+def used(settings: Settings, channels: Sequence[Channel] = CHANNELS) -> dict[ProviderName, tuple[Channel, ...]]:
+    """The providers that are in use for these channels, each with those that it serves."""
     serving: dict[ProviderName, tuple[Channel, ...]] = {}
-    for channel in CHANNELS:
+    for channel in channels:
         for name in settings.providers_of(channel):
             serving[name] = (*serving.get(name, ()), channel)
     return serving
 
 
-def make_accounts(making: Making, logbook: Logbook, owner: str, part: float) -> tuple[Accounts, Sequence[Provider]]:
-    """The accounts of a process with their clients; `part` is its share of every configured rate."""
+def make_accounts(
+    making: Making,
+    breakers: BreakerStore,
+    logbook: Logbook,
+    owner: str,
+    part: float,
+    channels: Sequence[Channel] = CHANNELS,
+) -> tuple[Accounts, Sequence[Provider]]:
+    """The accounts of a process for these channels with their clients; `part` is its share of every configured rate."""
     accounts: dict[ProviderName, Account] = {}
     limit, now = making.settings.send_rate_limit, making.clock.monotonic()
     cap = None if limit is None else Bucket(limit * part, now)
-    for name, channels in used(making.settings).items():
+    for name, served in used(making.settings, channels).items():
         provider = _MAKERS[name](making)
-        breakers = {c: Breaker(name, c, breaker_settings(making.settings), owner) for c in channels}
+        states = {c: Breaker(name, c, breaker_settings(making.settings), owner) for c in served}
         rate = getattr(getattr(making.settings.providers, name), "rate_per_s", None) or provider.sheet.rate_per_second
         limiter = Limiter(rate, now, part)
         if cap is not None and name not in STAYS_HERE:
             limiter = CappedLimiter(rate, now, part, cap)
-        accounts[name] = Account(provider, breakers, limiter, making.clock)
-    order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in CHANNELS}
-    made = Accounts(order, making.store.catalogue, making.clock, logbook)
+        accounts[name] = Account(provider, states, limiter, making.clock)
+    order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in channels}
+    made = Accounts(order, breakers, making.clock, logbook)
     return made, [account.provider for account in accounts.values()]
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite import SqliteStore
@@ -17,13 +17,22 @@ _LOOK_S: Final = 0.5
 _STORE_LOOK_S: Final = 1.0
 
 
+def backlog_of_log(log: Log) -> Callable[[], Awaitable[int]]:
+    """How many records wait in a log that is part of the store."""
+
+    async def waiting() -> int:
+        return sum(lag.lag for lag in await log.lags())
+
+    return waiting
+
+
 class Backlog:
-    """How many records wait in the log, looked up twice a second. Service."""
+    """How many records wait, looked up twice a second. Service."""
 
     name = "backlog"
 
-    def __init__(self, log: Log, clock: Clock) -> None:
-        self._log = log
+    def __init__(self, count: Callable[[], Awaitable[int]], clock: Clock) -> None:
+        self._count = count
         self._clock = clock
         self._draining = False
         self.waiting = 0
@@ -34,7 +43,7 @@ class Backlog:
     async def run(self) -> None:
         while not self._draining:
             with contextlib.suppress(StoreUnavailable):
-                self.waiting = sum(lag.lag for lag in await self._log.lags())
+                self.waiting = await self._count()
             await self._clock.sleep(_LOOK_S)
 
     def drain(self) -> None:

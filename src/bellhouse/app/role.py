@@ -5,11 +5,10 @@ Started by the supervisor alone, which hands it its settings, its end of the doo
 
 import argparse
 import asyncio
-import gc
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import cast
 
 import msgspec
 import uvloop
@@ -20,24 +19,12 @@ from bellhouse.app.build import Parts, build, topics_of
 from bellhouse.app.control import RoleControl
 from bellhouse.app.descriptors import raise_limit
 from bellhouse.app.folder import CannotServe, take_role_locks
+from bellhouse.app.memory import settle_memory
 from bellhouse.app.processes import REFUSED, Role
 from bellhouse.app.runner import Runner
 from bellhouse.app.settings import Settings
 from bellhouse.observability.logs import configure
 from bellhouse.ports.store import StoreUnavailable
-
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
-
-
-def settle_memory() -> None:
-    """Tell the garbage collector what this process is like; call it when everything is built.
-
-    What was made at the start lives as long as the process: no collection needs to look at it again. And a batch is
-    thousands of live values and no cycles: at the default of 700 each batch would be walked many times.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`ledger`, `migrate` and `config`: what is in the file, and what is in the settings."""
+"""`ledger` and `migrate`: what is in the store."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,8 +7,8 @@ import typer
 
 from bellhouse.cli import show
 from bellhouse.cli.api import connect, running_url
-from bellhouse.cli.failure import FAILED, USAGE, Failure
-from bellhouse.cli.keys import on_file
+from bellhouse.cli.failure import FAILED
+from bellhouse.cli.keys import on_store
 from bellhouse.cli.options import DEFAULT_DATA, Config, Data, Json, Key, Url
 
 
@@ -17,6 +17,7 @@ def ledger(
     data: Data = DEFAULT_DATA,
     url: Url = None,
     key: Key = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Show that nothing was lost.
@@ -27,7 +28,7 @@ def ledger(
     if url or running_url(data):
         answer = connect(data, url, key).get("/v1/ledger", recount="true" if recount else "false")
     else:
-        answer = _ledger_of_file(data, recount)
+        answer = _ledger_of_store(data, config, recount)
     if json:
         show.as_json(answer)
     else:
@@ -35,15 +36,23 @@ def ledger(
     raise typer.Exit(FAILED if answer["imbalance"] else 0)
 
 
-def migrate(data: Data = DEFAULT_DATA, json: Json = False) -> None:
-    """Bring the file's schema up to date.
+def migrate(
+    back_to: Annotated[
+        int | None, typer.Option(help="Take PostgreSQL's schema back to this step; what the later ones keep is lost.")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Bring the schema up to date.
 
-    `serve` does the same at its start.
+    Of the file, as `serve` does at its start; or of the PostgreSQL that `store.url` names, before any role runs on it:
+    old processes go on beside new ones.
     """
     from bellhouse.app.maintenance import migrate as run
 
-    with on_file():
-        done = run(data)
+    with on_store(data, config) as settings:
+        done = run(settings, back_to)
     if json:
         show.as_json({"file": done.file, "applied": done.applied})
     elif done.applied:
@@ -52,47 +61,14 @@ def migrate(data: Data = DEFAULT_DATA, json: Json = False) -> None:
         show.line(f"{done.file} is up to date.")
 
 
-def config(
-    data: Annotated[Path | None, typer.Option(help="The data folder.")] = None,
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """Print every setting and its origin.
-
-    Its default, its value, and where that comes from: default, file, environment. Secrets are not shown.
-    """
-    import msgspec
-
-    from bellhouse.app.settings import SettingsError, load
-    from bellhouse.app.settings_page import rows
-
-    try:
-        loaded = load({"data": data}, config)
-    except SettingsError as error:
-        raise Failure(str(error), "docs/reference/settings.md explains each of them", USAGE) from None
-    found = rows(loaded)
-    if json:
-        show.as_json({"file": str(loaded.file) if loaded.file else None, "settings": msgspec.to_builtins(found)})
-        return
-    show.line(f"File: {loaded.file or 'none'}\n")
-    show.table(
-        ("setting", "value", "default", "unit", "from"),
-        [(row.name, _shown(row.value), _shown(row.default), row.unit, row.origin) for row in found],
-    )
-
-
-def _shown(value: Any) -> Any:
-    return "unset" if value is None else value
-
-
-def _ledger_of_file(data: Path, recount: bool) -> Any:
+def _ledger_of_store(data: Path, config: Path | None, recount: bool) -> Any:
     from msgspec import to_builtins
 
     from bellhouse.app.maintenance import ledger as read
     from bellhouse.ops.levers import ledger_answer
 
-    with on_file():
-        return to_builtins(ledger_answer(read(data, recount)))
+    with on_store(data, config) as settings:
+        return to_builtins(ledger_answer(read(settings, recount)))
 
 
 def _show_ledger(answer: dict[str, Any]) -> None:

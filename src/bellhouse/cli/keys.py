@@ -1,16 +1,18 @@
-"""`keys`: API keys, made and revoked on the data folder itself."""
+"""`keys`: API keys, made and revoked on the store itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from bellhouse.cli import show
 from bellhouse.cli.failure import USAGE, Failure
-from bellhouse.cli.options import DEFAULT_DATA, Data, Json
+from bellhouse.cli.options import DEFAULT_DATA, Config, Data, Json
 
 if TYPE_CHECKING:
+    from bellhouse.app.settings import Settings
     from bellhouse.security.keys import Scope
 
 keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
@@ -25,6 +27,7 @@ def create(
     ] = None,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Make a key and print it; it is shown this once and stored only as a digest."""
@@ -32,10 +35,10 @@ def create(
 
     from bellhouse.app.maintenance import make_key
 
-    with on_file():
+    with on_store(data, config) as settings:
         try:
             made, token = make_key(
-                data, tenant, environment, cast("tuple[Scope, ...]", tuple(scope or ["send"])), label
+                settings, tenant, environment, cast("tuple[Scope, ...]", tuple(scope or ["send"])), label
             )
         except ValueError as error:
             raise Failure(str(error), "", USAGE) from None
@@ -46,14 +49,14 @@ def create(
 
 
 @keys.command(name="list")
-def list_(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+def list_(data: Data = DEFAULT_DATA, config: Config = None, json: Json = False) -> None:
     """List all keys, without their secrets."""
     from msgspec import to_builtins
 
-    from bellhouse.app.maintenance import all_keys
+    from bellhouse.app.maintenance import keys_of
 
-    with on_file():
-        found = to_builtins(all_keys(data))
+    with on_store(data, config) as settings:
+        found = to_builtins(keys_of(settings))
     if json:
         show.as_json({"keys": found})
         return
@@ -65,31 +68,38 @@ def list_(data: Data = DEFAULT_DATA, json: Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")],
     data: Data = DEFAULT_DATA,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """End a key; a running server refuses it within a second."""
     from bellhouse.app.maintenance import revoke_key
 
-    with on_file():
-        revoked = revoke_key(data, key_id)
+    with on_store(data, config) as settings:
+        revoked = revoke_key(settings, key_id)
     if not revoked:
         raise Failure(f"There is no key {key_id} that could be revoked", "`bellhouse keys list` shows their ids")
     show.as_json({"revoked": key_id}) if json else show.line(f"Key {key_id} is revoked.")
 
 
 @contextmanager
-def on_file() -> Iterator[None]:
-    """Turns what can be wrong with a data folder's file into Failures."""
+def on_store(data: Path, config: Path | None) -> "Iterator[Settings]":
+    """The settings of the store to work on; what can be wrong with it becomes a Failure."""
+    from bellhouse.app.folder import CannotServe
     from bellhouse.app.maintenance import NoSuchFile
+    from bellhouse.app.settings import SettingsError, load
     from bellhouse.ports.store import StoreUnavailable
 
     try:
-        yield
+        yield load({"data": data}, config).settings
+    except SettingsError as error:
+        raise Failure(str(error), "`bellhouse config` shows every setting and where it comes from", USAGE) from None
     except NoSuchFile as error:
         raise Failure(
             f"There is no database at {error}", "Start `bellhouse serve` once, or name the folder with --data"
         ) from None
     except StoreUnavailable as error:
         raise Failure(f"The database cannot be used: {error.reason}", error.remedy) from None
+    except CannotServe as error:
+        raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(f"The data folder cannot be used: {error}", "Check --data and who owns it") from None

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import typer
 
-from bellhouse.cli import books, breakers, deadletters, keys, notifications, show, simulator
+from bellhouse.cli import books, breakers, config, deadletters, keys, notifications, show, simulator
 from bellhouse.cli.demo import demo
 from bellhouse.cli.failure import Failure
+from bellhouse.cli.running import run, topics
 from bellhouse.cli.serving import bench, serve
 
 shell = typer.Typer(
@@ -22,6 +23,8 @@ shell = typer.Typer(
 )
 
 shell.command()(serve)
+shell.command()(run)
+shell.command()(topics)
 shell.add_typer(simulator.simulator, name="simulator")
 shell.command()(demo)
 shell.add_typer(keys.keys, name="keys")
@@ -33,7 +36,7 @@ shell.add_typer(breakers.breaker, name="breaker")
 shell.command()(books.ledger)
 shell.command()(books.migrate)
 shell.command()(bench)
-shell.command()(books.config)
+shell.add_typer(config.config, name="config")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,12 +6,18 @@ from bellhouse.deliver.limits import Bucket, Limiter
 class CappedLimiter(Limiter):
     """The pace of one account that shares a bucket with others; the stricter of both decides."""
 
-    __slots__ = ("_cap",)
+    __slots__ = ("_cap", "_limit_of_all")
 
     def __init__(self, rate: float | None, now: float, part: float, cap: Bucket) -> None:
         """`cap` is the bucket of all accounts of this process."""
         super().__init__(rate, now, part)
         self._cap = cap
+        self._limit_of_all = cap.rate / part
+
+    def share(self, part: float, of_all: float, now: float) -> None:
+        """Another part of the configured rate, and of the limit over all accounts."""
+        super().share(part, of_all, now)
+        self._cap.set_rate(self._limit_of_all * of_all, now)
 
     def take(self, n: int, now: float, critical: bool = False) -> int:
         """How many of `n` messages may go out now."""

@@ -22,6 +22,8 @@ MIN_RATE: Final = 1.0
 """Messages a second below which throttles do not push it."""
 SAME_BURST_S: Final = 1.0
 """Throttles so soon after one another answer the same burst, and count once."""
+WANTS_MORE: Final = 1.5
+"""How much more than it sends a process claims that had to wait."""
 FREE_AGAIN: Final = 4.0
 """An account without a rate of its own is free again at so many times the pace at which it was throttled."""
 
@@ -89,6 +91,7 @@ class Limiter:
         "_step",
         "_throttled_at",
         "_throttled_pace",
+        "_waited",
         "blocked_until",
     )
 
@@ -98,6 +101,8 @@ class Limiter:
         self._rate = rate
         self._part = part
         self._pace = _Pace(now)
+        self._waited = False
+        """Whether anybody had to wait since the demand was last asked for."""
         self._ceiling: float | None = None
         """The rate after throttles; None where it is the configured one."""
         self._step = self._throttled_pace = 0.0
@@ -118,6 +123,23 @@ class Limiter:
         self._ceiling = None
         self._apply(now)
 
+    def share(self, part: float, of_all: float, now: float) -> None:  # noqa: ARG002 - CappedLimiter's
+        """Another part of the configured rate for this process; `of_all`: its part of what is sent through all
+        accounts together. What throttles had taught stays, in proportion."""
+        if part == self._part:
+            return
+        if self._ceiling is not None:
+            self._ceiling *= part / self._part
+        self._part = part
+        self._apply(now)
+
+    def demand(self, now: float) -> float:
+        """Messages a second that this process would send if it might: what it sends, and more where it had to wait."""
+        pace = self._pace.per_second(now)
+        wanted = pace * WANTS_MORE + 1.0 if self._waited else pace
+        self._waited = False
+        return wanted
+
     def take(self, n: int, now: float, critical: bool = False) -> int:
         """How many of `n` messages may go out now."""
         if now < self.blocked_until:
@@ -137,7 +159,9 @@ class Limiter:
     def wait_s(self, n: int, now: float, critical: bool = False) -> float:
         """Seconds until `n` may go out, if nobody else takes and the rate stays."""
         blocked = max(0.0, self.blocked_until - now)
-        return blocked if self._bucket is None else max(blocked, self._bucket.wait_s(n, now, critical))
+        wait = blocked if self._bucket is None else max(blocked, self._bucket.wait_s(n, now, critical))
+        self._waited = self._waited or wait > 0
+        return wait
 
     def throttled(self, now: float, after_s: float = 0.0) -> None:
         """The provider said too fast: stop for `after_s`, and go on at half the pace."""

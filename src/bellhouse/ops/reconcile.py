@@ -4,7 +4,7 @@ from typing import Final
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import Insights, Ledger, StoreUnavailable
-from bellhouse.ports.telemetry import LedgerReading, Logbook
+from bellhouse.ports.telemetry import Lease, LedgerReading, Logbook
 
 _SHORTEST_S: Final = 10.0
 _REST: Final = 60.0
@@ -14,12 +14,13 @@ _STANDS_MS: Final = 600_000
 
 
 class Reconciler:
-    """Checks the ledger against independent counts. Service; one in the whole house."""
+    """Checks the ledger against independent counts. Service; one in the whole house, by lease."""
 
     name = "reconciler"
 
-    def __init__(self, insights: Insights, clock: Clock, logbook: Logbook) -> None:
+    def __init__(self, insights: Insights, lease: Lease, clock: Clock, logbook: Logbook) -> None:
         self._insights = insights
+        self._lease = lease
         self._clock = clock
         self._logbook = logbook
         self._draining = False
@@ -49,6 +50,9 @@ class Reconciler:
 
     async def _check(self) -> None:
         """One check, logged where it does not balance; the rows are counted only where the counters have moved."""
+        if not await self._lease.held():
+            self.reading = None
+            return
         now = self._clock.now()
         counters = _counters(await self._insights.ledger(None, now, False))
         if self.reading is not None and counters == self._counters and now - self._counted_at < _STANDS_MS:

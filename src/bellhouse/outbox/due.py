@@ -3,13 +3,10 @@
 from typing import Final
 
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.doorbell import Doorbell
+from bellhouse.ports.doorbell import DUE, Doorbell
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import DueStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
-
-DUE: Final = "due"
-"""What the doorbell rings when a due row was written: it may be earlier than the one that is slept for."""
 
 _LONGEST_WAIT_S: Final = 1.0
 """A wall clock that is set forward, or a lost ring, costs at most this."""

@@ -6,7 +6,7 @@ from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import DueStore, StoreUnavailable
-from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.telemetry import Lease, Logbook
 
 _TICK_S: Final = 0.25
 _FULL_RATE: Final = 500
@@ -23,13 +23,14 @@ class Recovery(Protocol):
 
 
 class ParkedReleaser:
-    """Looks at what is parked a few times a second. Service; one in the whole house."""
+    """Looks at what is parked a few times a second. Service; one in the whole house, by lease."""
 
     name = "parked"
 
-    def __init__(self, store: DueStore, recovery: Recovery, clock: Clock, logbook: Logbook) -> None:
+    def __init__(self, store: DueStore, recovery: Recovery, lease: Lease, clock: Clock, logbook: Logbook) -> None:
         self._store = store
         self._recovery = recovery
+        self._lease = lease
         self._clock = clock
         self._logbook = logbook
         self._draining = False
@@ -40,7 +41,8 @@ class ParkedReleaser:
     async def run(self) -> None:
         while not self._draining:
             try:
-                await self.release()
+                if await self._lease.held():
+                    await self.release()
             except StoreUnavailable as down:
                 self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, error=str(down))
             except LogUnavailable as down:

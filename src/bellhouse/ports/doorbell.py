@@ -1,13 +1,23 @@
 """The doorbell: how a committed record wakes whoever waits for its topic, in this process or the one beside it."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+from bellhouse.domain.words import Priority
+
+DUE: Final = "due"
+"""What rings when a due row was written: it may be earlier than the one that is slept for."""
+
+
+def outbox_bell(priority: Priority) -> str:
+    """What rings when something of a priority was committed for the log."""
+    return f"outbox.{priority}"
 
 
 class Doorbell(Protocol):
     """A hint, never a truth: a lost ring costs at most the waiter's timeout, a needless one costs an empty poll.
 
-    Both calls belong to the event loop's thread. A topic has one waiter in the whole house, its consumer; a ring that
-    comes while the waiter is busy is kept for its next `wait`.
+    Both calls belong to the event loop's thread. A ring that comes while a topic's waiter is busy is kept for its
+    next `wait`.
     """
 
     def ring(self, topics: frozenset[str]) -> None:

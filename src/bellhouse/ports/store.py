@@ -449,7 +449,8 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 class CatalogueStore(Protocol):
     """Types, templates, keys and tenants: small, read for every batch, so answered from memory that follows every
-    change in the store within the same call."""
+    change in the store: at once where the store is on this machine, within a twentieth of a second elsewhere, and at
+    once for a name that is not known yet."""
 
     async def type(self, tenant: TenantNo, name: str) -> NotificationType | None: ...
 
@@ -506,11 +507,22 @@ class BreakerRow(msgspec.Struct, frozen=True):
 
 class BreakerStore(Protocol):
     async def breakers(self) -> Sequence[BreakerRow]:
-        """All breakers, from memory that follows every change in the store within the same call."""
+        """All breakers, from memory that follows every change in the store: at once where the store is on this machine,
+        within a twentieth of a second elsewhere."""
         ...
 
     async def change_breaker(self, row: BreakerRow, expected_version: int) -> bool:
         """Compare and set: True when the row was at `expected_version` (0: absent) and is now `row`."""
+        ...
+
+
+class BacklogStore(Protocol):
+    """How much waits in the log, written down by the one who counts it for those who protect it."""
+
+    async def put_backlog(self, records: int, now: int) -> None: ...
+
+    async def backlog(self) -> tuple[int, int]:
+        """The records as they were last counted, and when (ms since the epoch; 0: never)."""
         ...
 
 

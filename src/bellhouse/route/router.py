@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from bellhouse.domain.catalogue import NotificationType
-from bellhouse.domain.delivery import Delivery
-from bellhouse.domain.ids import TenantNo, delivery_id
+from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Decision, Notification, Reason
+from bellhouse.domain.planning import planned_deliveries
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.policy.decide import decide
 from bellhouse.ports.clock import Clock
@@ -173,23 +173,4 @@ def _routed(notification: Notification, record: bytes, kind: _Kind, facts: Facts
         kind.version,
         now,
     )
-    return Routed(notification, decision, _deliveries(notification, record, decision))
-
-
-def _deliveries(notification: Notification, record: bytes, decision: Decision) -> tuple[Delivery, ...]:
-    """The records of a decision's deliveries; the same decision always makes the same ones."""
-    raw = msgspec.Raw(record)
-    return tuple(
-        Delivery(
-            delivery_id(notification.id, plan.ordinal),
-            plan.channel,
-            notification.priority,
-            plan.contact,
-            notification.expires_at,
-            decision.template,
-            decision.template_version,
-            raw,
-            ready_at=max(notification.ready_at, plan.not_before),
-        )
-        for plan in decision.deliveries
-    )
+    return Routed(notification, decision, planned_deliveries(notification, record, decision))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bellhouse.domain.delivery import Detail
-from bellhouse.domain.ids import TenantNo
+from bellhouse.domain.ids import TenantNo, delivery_id
 from bellhouse.domain.notification import Notification
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.store import (
@@ -189,7 +189,7 @@ class StoreSuite:
         done = _done(NORMAL, 1)
         assert await house.route.decide([routed(items[0])], NOON, done) == 1
         assert await house.route.decide([routed(items[0], 3)], NOON, done) == 0
-        assert len(await self._polled(house)) == 1
+        assert {claim.delivery.id for claim in await self._polled(house)} == {delivery_id(items[0].id, 1)}
         assert await self._counts(house) == {"waiting": 1}
 
     async def test_a_deferred_delivery_waits_as_a_due_row(self, house: Any) -> None:
@@ -216,14 +216,6 @@ class StoreSuite:
         known = await house.deliver.standings(claims)
         assert [standing.stale for standing in known.standings] == [True]
         assert await self._counts(house) == {"sent": 1}
-
-    async def test_an_intent_without_outcome_is_found_by_the_next_process(self, house: Any) -> None:
-        claims = await self._claims(house, 2)
-        await house.deliver.begin(PUSH, claims, 0, NOON)
-        house = await house.reopen()
-        intents = await house.deliver.open_intents(PUSH)
-        assert [set(intent.deliveries) for intent in intents] == [{claim.delivery.id for claim in claims}]
-        assert await self._counts(house) == {"in_flight": 2}
 
     async def test_a_retry_is_due_in_its_time_and_not_stale(self, house: Any) -> None:
         claims = await self._claims(house)
@@ -275,27 +267,6 @@ class StoreSuite:
         expired = outcome(again, "expired", previous="waiting")
         await house.deliver.settle(Settlement([expired]))
         assert await self._counts(house) == {"delivered": 1}
-
-    async def test_an_intent_names_only_what_is_not_settled_yet(self, house: Any) -> None:
-        claims = await self._claims(house, 2)
-        await house.deliver.begin(PUSH, claims, 0, NOON)
-        await house.deliver.settle(Settlement([outcome(claims[0], "waiting", again_at=NOON + 1)]))
-        await house.due.release_due(NOON + 1, 10)
-        again = (await self._polled(house))[2]
-        await house.deliver.begin(PUSH, [again], 0, NOON)
-        house = await house.reopen()
-        intents = await house.deliver.open_intents(PUSH)
-        assert [list(zip(intent.deliveries, intent.steps, strict=True)) for intent in intents] == [
-            [(claims[1].delivery.id, 0)],
-            [(again.delivery.id, 1)],
-        ]
-
-    async def test_an_intent_to_send_nothing_is_not_noted(self, house: Any) -> None:
-        claims = await self._claims(house)
-        item = claims[0].notification
-        await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
-        assert await house.deliver.begin(PUSH, claims, 0, NOON) == (0, {claims[0].delivery.id})
-        assert await house.deliver.open_intents(PUSH) == []
 
     async def test_a_parked_delivery_comes_back_by_release_or_when_it_expires(self, house: Any) -> None:
         claims = await self._claims(house, 2)

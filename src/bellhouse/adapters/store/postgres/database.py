@@ -1,0 +1,181 @@
+"""One process's connections to PostgreSQL, and what keeps them from reading or writing, in words."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from asyncpg.connect_utils import SessionAttribute
+
+from bellhouse.ports.store import StoreUnavailable
+
+Connection = Any
+"""An asyncpg connection within a transaction, or one to read on."""
+Row = Any
+"""A row as asyncpg answers it: a tuple with names."""
+
+_APPLICATION: Final = "bellhouse"
+
+_IDLE_IN_TRANSACTION_MS: Final = 1_500
+"""A process that is paused inside a transaction loses it, well before another may take over what it was doing."""
+
+_UNREACHABLE: Final = (
+    "unreachable",
+    "check that PostgreSQL runs and store.url is right; service resumes by itself",
+)
+_UNAVAILABLE: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (asyncpg.DiskFullError, "disk_full", "free space on PostgreSQL's volume; service resumes by itself"),
+    (asyncpg.ReadOnlySQLTransactionError, "read_only", "store.url must lead to the primary: name all hosts in it"),
+    (asyncpg.TooManyConnectionsError, "busy", "raise max_connections of PostgreSQL, or lower store.pool"),
+    (
+        asyncpg.InsufficientResourcesError,
+        "busy",
+        "PostgreSQL is out of memory or connections; service resumes by itself",
+    ),
+    (asyncpg.DeadlockDetectedError, "busy", "try again"),
+    (asyncpg.SerializationError, "busy", "try again"),
+    (asyncpg.LockNotAvailableError, "busy", "try again"),
+    (
+        asyncpg.QueryCanceledError,
+        "timeout",
+        "PostgreSQL took longer than store.statement_timeout_s; service resumes by itself",
+    ),
+    (asyncpg.InvalidAuthorizationSpecificationError, "refused", "check the user and password of store.url"),
+    (asyncpg.InvalidCatalogNameError, "no_database", "create the database that store.url names"),
+    (asyncpg.UndefinedTableError, "no_schema", "run `bellhouse migrate`"),
+    (asyncpg.IdleInTransactionSessionTimeoutError, *_UNREACHABLE),
+    (asyncpg.PostgresConnectionError, *_UNREACHABLE),
+    (asyncpg.OperatorInterventionError, *_UNREACHABLE),
+    (asyncpg.CannotConnectNowError, *_UNREACHABLE),
+    (asyncpg.InterfaceError, *_UNREACHABLE),
+    (asyncpg.InternalClientError, *_UNREACHABLE),
+    (TimeoutError, "timeout", "PostgreSQL does not answer in time; service resumes by itself"),
+    (OSError, *_UNREACHABLE),
+)
+
+
+class PostgresConfig(msgspec.Struct, frozen=True):
+    """How to reach the store."""
+
+    url: str
+    """`postgresql://user@host:5432/db`; several hosts by commas: the one that is the primary is taken."""
+    pool: int = 10
+    """The most connections of one pool."""
+    password: str | None = None
+    tls: str = "disable"
+    """`disable`, `require` (sealed, with anybody), `verify-full` (sealed, with the host of that name)."""
+    ca_pem: str | None = None
+    connect_timeout_s: float = 10.0
+    statement_timeout_s: float = 30.0
+
+
+class Database:
+    """A pool of connections. What stands in the way of PostgreSQL is raised as StoreUnavailable by every method."""
+
+    def __init__(self, config: PostgresConfig, ring: Callable[[frozenset[str]], None] = lambda _: None) -> None:
+        """`ring` is the doorbell's: it is told the topics of which something was committed."""
+        self.config = config
+        self.ring = ring
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; connections are made when they are needed."""
+        config = self.config
+        self._pool = await asyncpg.create_pool(
+            config.url,
+            password=config.password,
+            min_size=0,
+            max_size=config.pool,
+            ssl=_tls(config),
+            timeout=config.connect_timeout_s,
+            command_timeout=config.statement_timeout_s + 5.0,
+            max_inactive_connection_lifetime=60.0,
+            statement_cache_size=200,
+            target_session_attrs=SessionAttribute.primary,
+            server_settings={
+                "application_name": _APPLICATION,
+                "statement_timeout": str(round(config.statement_timeout_s * 1000)),
+                "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
+                "jit": "off",
+            },
+        )
+
+    async def close(self) -> None:
+        """Close all connections. Calling it twice is lawful."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(5.0):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for several reads, each of which sees what is committed at its own moment."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction: durable when the block ends, undone when it raises. Each statement sees what is committed
+        when it begins (READ COMMITTED)."""
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+    async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
+        """All rows of one statement."""
+        with translated():
+            found: Sequence[Row] = await self._pool.fetch(sql, *values)
+            return found
+
+    async def row(self, sql: str, *values: Any) -> Row | None:
+        """The first row of one statement."""
+        with translated():
+            return await self._pool.fetchrow(sql, *values)
+
+    async def value(self, sql: str, *values: Any) -> Any:
+        """The first column of the first row; None where there is none."""
+        with translated():
+            return await self._pool.fetchval(sql, *values)
+
+    async def run(self, sql: str, *values: Any) -> int:
+        """One statement as a transaction of its own; answers how many rows it touched."""
+        with translated():
+            return touched(await self._pool.execute(sql, *values))
+
+
+def touched(status: str) -> int:
+    """How many rows a statement touched, by its command tag (`INSERT 0 5`, `DELETE 3`)."""
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def _tls(config: PostgresConfig) -> Any:
+    if config.tls == "disable":
+        return False
+    context = ssl.create_default_context(cadata=config.ca_pem)
+    if config.tls == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise StoreUnavailable for what keeps PostgreSQL from reading or writing, in words."""
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        for kind, reason, remedy in _UNAVAILABLE:
+            if isinstance(error, kind):
+                raise StoreUnavailable(reason, remedy) from error
+        raise

@@ -1,0 +1,93 @@
+"""The days' partitions of what belongs to a notification: made ahead, and dropped when their time is over."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import asyncpg
+
+from bellhouse.adapters.store.postgres.database import Connection, Database
+from bellhouse.adapters.store.postgres.queries import queries
+from bellhouse.adapters.store.tally import DAY_MS, day_of
+
+PARTITIONED: Final = ("notifications", "decisions", "delivery_events")
+
+_SQL: Final = queries("partitions")
+_STEP: Final = 65_536
+"""The ledger's days begin at multiples of this many ms, and so do the partitions: see `tally.day_of`."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def lowest_id(day: int) -> bytes:
+    """The smallest id that is counted on a day (UTC, since the epoch)."""
+    return (-(-day * DAY_MS // _STEP)).to_bytes(4) + bytes(12)
+
+
+def name_of(table: str, day: int) -> str:
+    """The partition of a table for a day, such as `decisions_20261126`."""
+    return f"{table}_{_EPOCH + timedelta(days=day):%Y%m%d}"
+
+
+async def days(connection: Connection) -> list[int]:
+    """The days that have partitions, the oldest first."""
+    rows = await connection.fetch(_SQL["existing"])
+    return [(datetime.strptime(row[0][-8:], "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days for row in rows]
+
+
+async def ensure(database: Database, wanted: Iterable[int]) -> list[int]:
+    """Make the partitions of these days where they are missing; answers the days that were made.
+
+    A table is made on its own and attached then, which keeps no writer waiting: `CREATE ... PARTITION OF` would lock
+    the whole table against everybody.
+    """
+    made = []
+    async with database.transaction() as connection:
+        await connection.execute(_SQL["lock"])
+        missing = sorted(set(wanted) - set(await days(connection)))
+        for day in missing:
+            for table in PARTITIONED:
+                await _make(connection, table, day)
+            made.append(day)
+    return made
+
+
+async def _make(connection: Connection, table: str, day: int) -> None:
+    name = name_of(table, day)
+    first, end = lowest_id(day).hex(), lowest_id(day + 1).hex()
+    await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+    await connection.execute(
+        f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('\\x{first}') TO ('\\x{end}')"
+    )
+
+
+async def drop(database: Database, day: int) -> bool:
+    """Drop a day's partitions with its counters; False where the day has anything that still waits for its end.
+
+    Everything in one transaction: the ledger of the days that are left balances before and after.
+    """
+    async with database.transaction() as connection:
+        await connection.execute(_SQL["lock"])
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        if await connection.fetchval(_SQL["pending"], day, lowest_id(day), lowest_id(day + 1)):
+            return False
+        for table in PARTITIONED:
+            await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {name_of(table, day)}")
+            await connection.execute(f"DROP TABLE {name_of(table, day)}")
+        await connection.execute(_SQL["forget_accepted"], day)
+        await connection.execute(_SQL["close_day"], day)
+    return True
+
+
+@contextlib.asynccontextmanager
+async def missing_partitions(database: Database, identifiers: Iterable[bytes]) -> AsyncIterator[None]:
+    """Makes the partitions that a block of work has missed, and raises MissingPartition: do the work once more."""
+    try:
+        yield
+    except asyncpg.CheckViolationError as error:
+        await ensure(database, {day_of(identifier) for identifier in identifiers})
+        raise MissingPartition from error
+
+
+class MissingPartition(Exception):
+    """There was no partition for what was to be inserted; there is one now."""

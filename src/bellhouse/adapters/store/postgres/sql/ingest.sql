@@ -1,0 +1,71 @@
+-- Take keys that nobody has, or whose day is over. A living one that is held is locked all the same, and not answered.
+-- name: hold_keys
+INSERT INTO idempotency_keys AS held (key, id, fingerprint)
+SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[])
+ON CONFLICT (key) DO UPDATE SET id = excluded.id, fingerprint = excluded.fingerprint WHERE held.id < $4
+RETURNING key;
+
+-- name: held
+SELECT key, id, fingerprint FROM idempotency_keys WHERE key = ANY($1::bytea[]);
+
+-- Everything of an accepted batch in one statement: what is stored, what is counted, what was promised, and what the
+-- relay carries to the log.
+-- name: accept
+WITH stored AS (
+    INSERT INTO notifications (id, recipient, record)
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])
+), counted AS (
+    INSERT INTO ledger_moves (tenant, day, level, state, moved)
+    SELECT * FROM unnest($4::integer[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
+), promised AS (
+    INSERT INTO acceptances (at, count, keys) VALUES ($9, $10, $11)
+)
+INSERT INTO outbox (priority, topic, at, count, records)
+SELECT priority, topic, $9, count, records
+FROM unnest($12::text[], $13::text[], $14::integer[], $15::bytea[]) AS waiting (priority, topic, count, records);
+
+-- name: wait
+INSERT INTO due (due_at, id, topic, key, parked, record)
+SELECT due_at, id, topic, key, false, record
+FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bytea[]) AS waiting (due_at, id, topic, key, record)
+ON CONFLICT (due_at, id) DO UPDATE SET topic = excluded.topic, key = excluded.key, record = excluded.record;
+
+-- name: collapse
+INSERT INTO collapse_keys AS held (recipient, collapse_key, id)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])
+ON CONFLICT (recipient, collapse_key) DO UPDATE SET id = greatest(held.id, excluded.id);
+
+-- name: old_acceptances
+SELECT batch, keys FROM acceptances WHERE at <= $1 ORDER BY batch LIMIT $2 FOR UPDATE SKIP LOCKED;
+
+-- Their number is kept when their keys are forgotten: the ledger is checked against it.
+-- name: close_acceptances
+WITH closed AS (
+    DELETE FROM acceptances WHERE batch = ANY($1::bigint[]) RETURNING count
+)
+UPDATE meta SET value = value + (SELECT coalesce(sum(count), 0) FROM closed) WHERE name = 'accepted';
+
+-- name: shorten
+UPDATE acceptances SET keys = $2 WHERE batch = $1;
+
+-- A key that was taken again after its day has a younger id, and stays.
+-- name: forget
+DELETE FROM idempotency_keys WHERE key = ANY($1::bytea[]) AND id < $2;
+
+-- name: notification
+SELECT record FROM notifications WHERE id = $1;
+
+-- name: decision
+SELECT record FROM decisions WHERE id = $1;
+
+-- name: decide_cancelled
+INSERT INTO decisions (id, state, count, record) VALUES ($1, 'cancelled', 0, $2)
+ON CONFLICT (id) DO NOTHING
+RETURNING true;
+
+-- Held alone by who cancels, together by who is about to send.
+-- name: lock_acts
+SELECT pg_advisory_xact_lock(4_241_002);
+
+-- name: act
+INSERT INTO operator_acts (delivery) SELECT * FROM unnest($1::bytea[]);

@@ -1,0 +1,210 @@
+"""Builds the services of a distributed role: the same stages on PostgreSQL, Kafka and Redis."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from bellhouse.adapters.doorbell import LocalDoorbell
+from bellhouse.adapters.log.kafka import KafkaLog
+from bellhouse.adapters.store.postgres import PostgresStore
+from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_config
+from bellhouse.app.gauges import GaugeSources, StoreGauges
+from bellhouse.app.lanes import LaneGround, lanes, routers
+from bellhouse.app.leases import Membership, StoreLease
+from bellhouse.app.providers import Making, make_accounts, public_url, used
+from bellhouse.app.roles import Play
+from bellhouse.app.runner import Resource
+from bellhouse.app.secrets import derived
+from bellhouse.app.settings import Settings
+from bellhouse.app.side_door import side_door
+from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
+from bellhouse.deliver.shares import SharedRates
+from bellhouse.domain.ids import new_notification_ids, to_text
+from bellhouse.observability.alone import OwnExposition
+from bellhouse.observability.exporter import Exporter
+from bellhouse.observability.metrics import Metrics
+from bellhouse.ops.reconcile import Reconciler
+from bellhouse.outbox.due import DueReleaser
+from bellhouse.outbox.parked import ParkedReleaser
+from bellhouse.outbox.relay import Relay
+from bellhouse.outbox.sweep import Sweeper
+from bellhouse.outbox.upkeep import Upkeep
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.service import Service
+from bellhouse.ports.store import Member
+from bellhouse.ports.telemetry import Logbook
+from bellhouse.templates.render import Renderer
+from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """What a distributed process is built from."""
+
+    play: Play
+    settings: Settings
+    pepper: bytes
+    clock: Clock
+    logbook: Logbook
+    listener: socket.socket
+    """The bound socket of the API, or of health and metrics."""
+    version: str
+
+
+class _Ground:
+    """The parts that the services of a process share."""
+
+    def __init__(self, stage: Stage) -> None:
+        settings, clock, logbook = stage.settings, stage.clock, stage.logbook
+        self.stage = stage
+        self.process = to_text(new_notification_ids(clock.now(), 1)[0])
+        self.log = KafkaLog(kafka_config(settings), kafka_lanes(settings), clock, logbook)
+        self.store = PostgresStore(
+            postgres_config(settings),
+            self.log,
+            LocalDoorbell(),
+            clock,
+            self.process,
+            settings.store.partitions_ahead_days,
+        )
+        self.metrics = Metrics(stage.play.label, clock.now())
+        self.exposition = OwnExposition(self.metrics, clock)
+        member = Member(
+            self.process,
+            stage.play.role,
+            stage.play.lanes,
+            settings.instance,
+            os.getpid(),
+            clock.now(),
+            stage.version,
+        )
+        self.membership = Membership(member, self.store.members, clock, logbook, settings.lease_s)
+        self.redises = Redises(settings, clock)
+        self.breakers = self.redises.breakers(self.store.catalogue, list(used(settings)))
+        self.making = Making(settings, public_url(settings), derived(stage.pepper, "receipts"), self.store, clock)
+        self.renderer = Renderer()
+        self.watch = LogWatch(self.log, clock)
+
+    def lease(self, name: str) -> StoreLease:
+        return StoreLease(name, self.store.members, self.stage.clock)
+
+    def resources(self) -> list[Service]:
+        """What everything else stands on, in the order in which it is opened."""
+        return [
+            Resource("log", stop=self.log.stop),
+            Resource("redis", stop=self.redises.close),
+            Resource("store", start=self.store.open, stop=self.store.close),
+            self.membership,
+            self.store.doorbell,
+            TypeNames(self.store.catalogue.type_names, self.metrics, self.stage.clock),
+        ]
+
+
+def build(stage: Stage) -> Sequence[Service]:
+    """A role's services, in the order in which they are started."""
+    ground = _Ground(stage)
+    play, settings = stage.play, stage.settings
+    ground.metrics.register("provider", list(used(settings)))
+    ground.metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
+    services = ground.resources()
+    if play.plays("relay"):
+        services += _relays(ground)
+    lane_ground = LaneGround(
+        settings,
+        ground.store,
+        ground.store.catalogue,
+        ground.log,
+        ground.redises.of,
+        stage.clock,
+        ground.metrics,
+        stage.logbook,
+        ground.renderer,
+        ground.making,
+        ground.membership.trusted,
+    )
+    if play.plays("router"):
+        services += routers(lane_ground, play.priorities)
+    if play.plays("worker"):
+        services += _workers(ground, lane_ground)
+    if play.plays("scheduler"):
+        services += _scheduler(ground)
+    if play.plays("exporter"):
+        services += _exporter(ground)
+    services += _doors(ground)
+    return services
+
+
+def _relays(ground: _Ground) -> list[Service]:
+    stage = ground.stage
+    return [
+        Relay(priority, ground.store.outbox, ground.store.doorbell, stage.clock, ground.metrics, stage.logbook)
+        for priority in stage.play.priorities
+    ]
+
+
+def _workers(ground: _Ground, lane_ground: LaneGround) -> list[Service]:
+    stage = ground.stage
+    channels = stage.play.channels
+    accounts, clients = make_accounts(ground.making, ground.breakers, stage.logbook, ground.process, 1.0, channels)
+    rates = SharedRates(ground.process, accounts, lambda: ground.membership.members, ground.redises.cache, stage.clock)
+    return [rates, *lanes(lane_ground, accounts, clients, stage.play.priorities, channels)]
+
+
+def _scheduler(ground: _Ground) -> list[Service]:
+    stage, store = ground.stage, ground.store
+    clock, logbook, settings = stage.clock, stage.logbook, stage.settings
+    # Only what its accounts know of breakers is asked: nothing is sent from here.
+    accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
+    return [
+        DueReleaser(store.due, store.doorbell, clock, logbook, settings.batches.due),
+        ParkedReleaser(store.due, accounts, ground.lease("parked"), clock, logbook),
+        Sweeper(ground.log, store.ingest, clock, logbook),
+        Upkeep(store.upkeep, ground.lease("upkeep"), clock, logbook, settings.store.retention_days),
+    ]
+
+
+def _exporter(ground: _Ground) -> list[Service]:
+    stage, store = ground.stage, ground.store
+    clock, logbook = stage.clock, stage.logbook
+    lease = ground.lease("exporter")
+    reconciler = Reconciler(store.insights, lease, clock, logbook)
+    sources = GaugeSources(ground.log, ground.breakers, store.dead_letters, store.outbox)
+    providers = {str(name): channels for name, channels in used(stage.settings).items()}
+    return [
+        reconciler,
+        Exporter(StoreGauges(sources, reconciler, providers), lease, ground.metrics, clock, logbook),
+        BacklogTeller(ground.log, store.due, lease, clock),
+    ]
+
+
+def _doors(ground: _Ground) -> list[Service]:
+    """The API where it is played here, else the side door."""
+    stage = ground.stage
+    readiness = readiness_of_role(ground.store, ground.watch, stage.play)
+    if not stage.play.plays("api"):
+        return [ground.watch, side_door(ground.exposition.text, readiness, stage.listener, stage.clock)]
+    # The web framework is a third of a process's imports, and a role without the API starts sooner.
+    from bellhouse.app.face import Ground, face  # noqa: PLC0415
+    from bellhouse.app.readiness import Backlog  # noqa: PLC0415
+
+    backlog: Callable[[], Awaitable[int]] = backlog_of_store(ground.store.due, stage.clock)
+    return [
+        ground.watch,
+        *face(
+            Ground(
+                ground.store,
+                ground.breakers,
+                ground.metrics,
+                ground.exposition.text,
+                ground.renderer,
+                ground.making,
+                stage.pepper,
+                readiness,
+                Backlog(backlog, stage.clock),
+                stage.clock,
+                stage.logbook,
+            ),
+            stage.listener,
+        ),
+    ]

@@ -1,0 +1,104 @@
+"""Routers and workers from the settings: the same in one process and in many."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from bellhouse.app.providers import Clients, Making
+from bellhouse.app.settings import Settings
+from bellhouse.app.stores import Store
+from bellhouse.deliver.accounts import Accounts
+from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
+from bellhouse.deliver.prepare import Preparer
+from bellhouse.deliver.recipient_rate import RecipientRate
+from bellhouse.deliver.sender import at_once
+from bellhouse.domain.retry import RetryPolicy
+from bellhouse.domain.words import CHANNELS, Channel, Priority
+from bellhouse.observability.metrics import Metrics
+from bellhouse.ports.cache import Cache
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log
+from bellhouse.ports.provider import Answers, Provider
+from bellhouse.ports.service import Service
+from bellhouse.ports.store import CatalogueStore
+from bellhouse.ports.telemetry import Logbook
+from bellhouse.route.router import Router
+from bellhouse.templates.render import Renderer
+
+
+class LaneGround(msgspec.Struct, frozen=True):
+    """What the routers and workers of a process share."""
+
+    settings: Settings
+    store: Store
+    catalogue: CatalogueStore
+    log: Log
+    cache: Callable[[Priority], Cache]
+    clock: Clock
+    metrics: Metrics
+    logbook: Logbook
+    renderer: Renderer
+    making: Making
+    trusted: Callable[[], Awaitable[None]] = at_once
+
+
+def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]:
+    """A router for each of these priorities."""
+    return [
+        Router(
+            priority,
+            ground.store.route,
+            ground.catalogue,
+            ground.log,
+            ground.clock,
+            ground.metrics,
+            ground.logbook,
+            ground.settings.batches.route,
+        )
+        for priority in priorities
+    ]
+
+
+def lanes(
+    ground: LaneGround,
+    accounts: Accounts,
+    clients: Sequence[Provider],
+    priorities: Sequence[Priority],
+    channels: Sequence[Channel] = CHANNELS,
+) -> list[Service]:
+    """A worker for each of these channels and priorities, with the provider accounts of this process."""
+    settings = ground.settings
+    can_be_asked = frozenset(client.sheet.name for client in clients if isinstance(client, Answers))
+    retry = RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts)
+    services: list[Service] = [Clients(clients)]
+    rates: dict[Cache, RecipientRate] = {}
+    for priority in priorities:
+        cache = ground.cache(priority)
+        rate = rates.setdefault(cache, RecipientRate(cache, settings.limits.recipient_per_minute))
+        parts = LaneParts(
+            ground.store.deliver,
+            ground.log,
+            ground.clock,
+            ground.metrics,
+            ground.logbook,
+            Preparer(ground.catalogue, ground.renderer, can_be_asked, retry),
+            accounts,
+            retry,
+            random.random,
+            _lane_settings(settings, priority),
+            rate,
+            ground.trusted,
+        )
+        services += [Lane(channel, priority, parts) for channel in channels]
+    return services
+
+
+def _lane_settings(settings: Settings, priority: Priority) -> LaneSettings:
+    match priority:
+        case "critical":
+            return LaneSettings(batch=settings.batches.deliver, settle_pause_s=0.002)
+        case "low":
+            return LaneSettings(batch=settings.batches.deliver_low)
+        case _:
+            return LaneSettings(batch=settings.batches.deliver)

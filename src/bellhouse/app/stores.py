@@ -1,0 +1,43 @@
+"""What the composition root asks of a store, whichever engine it stands on."""
+
+from typing import Protocol
+
+from bellhouse.ports.store import (
+    BreakerStore,
+    CatalogueStore,
+    ConfirmStore,
+    DeadLetterStore,
+    DeliverStore,
+    DueStore,
+    IngestStore,
+    Insights,
+    RecipientStore,
+    RouteStore,
+)
+
+
+class Catalogue(CatalogueStore, BreakerStore, Protocol):
+    """What tenants define, and the breakers."""
+
+
+class Store(Protocol):
+    """A store as one: a part for each port."""
+
+    @property
+    def ingest(self) -> IngestStore: ...
+    @property
+    def route(self) -> RouteStore: ...
+    @property
+    def deliver(self) -> DeliverStore: ...
+    @property
+    def due(self) -> DueStore: ...
+    @property
+    def confirm(self) -> ConfirmStore: ...
+    @property
+    def recipients(self) -> RecipientStore: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def dead_letters(self) -> DeadLetterStore: ...
+    @property
+    def insights(self) -> Insights: ...

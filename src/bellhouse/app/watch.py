@@ -1,0 +1,128 @@
+"""What a distributed process knows of the engines that it stands on: whether they answer, and how much waits."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from bellhouse.app.roles import Play
+from bellhouse.observability.metrics import Metrics
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log, LogUnavailable
+from bellhouse.ports.store import BacklogStore, OutboxStore, StoreUnavailable
+from bellhouse.ports.telemetry import Lease
+from bellhouse.web.health import Check, Readiness
+
+_ROUND_S: Final = 2.0
+_STALE_MS: Final = 60_000
+"""A count of the log's backlog that is older than this says nothing any more."""
+_TYPES_S: Final = 5.0
+
+
+class Beat:
+    """A service that does one thing again and again, and whose failures are somebody else's news."""
+
+    def __init__(self, name: str, every_s: float, clock: Clock) -> None:
+        self.name = name
+        self._every_s = every_s
+        self._clock = clock
+        self._draining = False
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def run(self) -> None:
+        while not self._draining:
+            with contextlib.suppress(StoreUnavailable, LogUnavailable):
+                await self.beat()
+            await self._clock.sleep(self._every_s)
+
+    async def beat(self) -> None:
+        """What is done."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+
+class LogWatch(Beat):
+    """Whether the log answers. Service."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        super().__init__("log-watch", _ROUND_S, clock)
+        self._log = log
+        self.down = ""
+        """Why it does not; empty while it does."""
+
+    async def beat(self) -> None:
+        try:
+            await self._log.lags()
+        except LogUnavailable as error:
+            self.down = str(error)
+        else:
+            self.down = ""
+
+
+class BacklogTeller(Beat):
+    """Writes down how much waits in the log, for the processes that protect it. Service; one, by lease."""
+
+    def __init__(self, log: Log, store: BacklogStore, lease: Lease, clock: Clock) -> None:
+        super().__init__("backlog-teller", _ROUND_S, clock)
+        self._log = log
+        self._store = store
+        self._lease = lease
+
+    async def beat(self) -> None:
+        if await self._lease.held():
+            waiting = sum(lag.lag for lag in await self._log.lags())
+            await self._store.put_backlog(waiting, self._clock.now())
+
+
+class TypeNames(Beat):
+    """Lets the names of all tenants' types appear in the labels of metrics. Service."""
+
+    def __init__(self, names: Callable[[], Awaitable[Sequence[str]]], metrics: Metrics, clock: Clock) -> None:
+        super().__init__("type-names", _TYPES_S, clock)
+        self._names = names
+        self._metrics = metrics
+
+    async def beat(self) -> None:
+        self._metrics.register("type", await self._names())
+
+
+class _Counted(BacklogStore, OutboxStore, Protocol):
+    """Both places where accepted notifications wait."""
+
+
+def backlog_of_store(store: _Counted, clock: Clock) -> Callable[[], Awaitable[int]]:
+    """How many records wait in the outbox and, as last counted, in the log."""
+
+    async def waiting() -> int:
+        records = sum(pending.records for pending in (await store.pending()).values())
+        counted, at = await store.backlog()
+        return records + (counted if clock.now() - at < _STALE_MS else 0)
+
+    return waiting
+
+
+class _Probed(Protocol):
+    async def probe(self) -> None:
+        """Raise StoreUnavailable unless the store can be written."""
+        ...
+
+
+def readiness_of_role(store: _Probed, log: LogWatch, play: Play) -> Readiness:
+    """The checks of `/readyz`. Accepting goes on without the log, so no load balancer shall turn callers away."""
+
+    async def readiness() -> Sequence[Check]:
+        try:
+            await store.probe()
+            found = Check("store", True)
+        except StoreUnavailable as down:
+            found = Check("store", False, f"{down.reason}: {down.remedy}")
+        detail = f"{log.down}; what is accepted waits in the outbox" if log.down and play.plays("api") else log.down
+        return [found, Check("log", not log.down or play.plays("api"), detail)]
+
+    return readiness
