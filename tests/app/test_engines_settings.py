@@ -133,9 +133,8 @@ def test_what_a_role_is_handed_makes_the_same_settings():
     assert Settings(**json.loads(json.dumps(revealed(given)))) == given
 
 
-def test_an_instance_without_a_name_is_called_as_its_host(monkeypatch):
-    monkeypatch.setattr("socket.gethostname", lambda: "pod-7")
-    assert settings().instance == settings(BELLHOUSE_INSTANCE="").instance == "pod-7"
+def test_a_process_has_no_lasting_name_unless_it_is_given_one():
+    assert settings().instance == settings(BELLHOUSE_INSTANCE="").instance == ""
     assert settings(BELLHOUSE_INSTANCE="left").instance == "left"
 
 

@@ -12,7 +12,7 @@ from bellhouse.app.gauges import GaugeSources, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.app.processes import Role
-from bellhouse.app.providers import Making, make_accounts, public_url, used
+from bellhouse.app.providers import Clients, Making, make_accounts, public_url, used
 from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
@@ -97,7 +97,7 @@ def build(parts: Parts) -> Sequence[Service]:
     critical, others = (parts.role != "bulk"), (parts.role != "api")
     if critical:
         accounts, clients = make_accounts(making, store.catalogue, parts.logbook, owner, CRITICAL_PART)
-        services += lanes(ground, accounts, clients, ("critical",))
+        services += [Clients(clients), *lanes(ground, accounts, ("critical",))]
         services += routers(ground, ("critical",))
     if others:
         services += _bulk(parts, store, metrics, ground, f"{owner}-bulk")
@@ -138,7 +138,8 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
         *routers(ground, priorities_of("bulk")),
-        *lanes(ground, accounts, clients, priorities_of("bulk")),
+        Clients(clients),
+        *lanes(ground, accounts, priorities_of("bulk")),
         DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, AlwaysHeld(), clock, logbook),
         Sweeper(store.log, store.ingest, clock, logbook),

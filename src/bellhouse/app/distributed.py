@@ -13,7 +13,7 @@ from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_c
 from bellhouse.app.gauges import GaugeSources, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import Membership, StoreLease
-from bellhouse.app.providers import Making, make_accounts, public_url, used
+from bellhouse.app.providers import Clients, Making, make_accounts, public_url, used
 from bellhouse.app.roles import Play
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived
@@ -22,9 +22,11 @@ from bellhouse.app.side_door import side_door
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
 from bellhouse.deliver.shares import SharedRates
 from bellhouse.domain.ids import new_notification_ids, to_text
+from bellhouse.domain.words import Priority
 from bellhouse.observability.alone import OwnExposition
 from bellhouse.observability.exporter import Exporter
 from bellhouse.observability.metrics import Metrics
+from bellhouse.observability.produced import CountedPublisher
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DueReleaser
 from bellhouse.outbox.parked import ParkedReleaser
@@ -60,21 +62,16 @@ class _Ground:
         self.stage = stage
         self.process = to_text(new_notification_ids(clock.now(), 1)[0])
         self.log = KafkaLog(kafka_config(settings), kafka_lanes(settings), clock, logbook)
-        self.store = PostgresStore(
-            postgres_config(settings),
-            self.log,
-            LocalDoorbell(),
-            clock,
-            self.process,
-            settings.store.partitions_ahead_days,
-        )
         self.metrics = Metrics(stage.play.label, clock.now())
+        self.publisher = CountedPublisher(self.log, self.metrics)
+        self.bells = LocalDoorbell()
+        self.store = self.store_of_its_own()
         self.exposition = OwnExposition(self.metrics, clock)
         member = Member(
             self.process,
             stage.play.role,
             stage.play.lanes,
-            settings.instance,
+            socket.gethostname(),
             os.getpid(),
             clock.now(),
             stage.version,
@@ -85,6 +82,12 @@ class _Ground:
         self.making = Making(settings, public_url(settings), derived(stage.pepper, "receipts"), self.store, clock)
         self.renderer = Renderer()
         self.watch = LogWatch(self.log, clock)
+
+    def store_of_its_own(self) -> PostgresStore:
+        """A view of the store with connections of its own: a lane that has them never waits for another's."""
+        settings, clock = self.stage.settings, self.stage.clock
+        config, days = postgres_config(settings), settings.store.partitions_ahead_days
+        return PostgresStore(config, self.publisher, self.bells, clock, self.process, days)
 
     def lease(self, name: str) -> StoreLease:
         return StoreLease(name, self.store.members, self.stage.clock)
@@ -108,25 +111,14 @@ def build(stage: Stage) -> Sequence[Service]:
     ground.metrics.register("provider", list(used(settings)))
     ground.metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
     services = ground.resources()
+    stores = _stores(ground)
+    services += [_opened(store) for store, _ in stores if store is not ground.store]
     if play.plays("relay"):
         services += _relays(ground)
-    lane_ground = LaneGround(
-        settings,
-        ground.store,
-        ground.store.catalogue,
-        ground.log,
-        ground.redises.of,
-        stage.clock,
-        ground.metrics,
-        stage.logbook,
-        ground.renderer,
-        ground.making,
-        ground.membership.trusted,
-    )
     if play.plays("router"):
-        services += routers(lane_ground, play.priorities)
+        services += [s for store, lot in stores for s in routers(_lane_ground(ground, store), lot)]
     if play.plays("worker"):
-        services += _workers(ground, lane_ground)
+        services += _workers(ground, stores)
     if play.plays("scheduler"):
         services += _scheduler(ground)
     if play.plays("exporter"):
@@ -138,17 +130,56 @@ def build(stage: Stage) -> Sequence[Service]:
 def _relays(ground: _Ground) -> list[Service]:
     stage = ground.stage
     return [
-        Relay(priority, ground.store.outbox, ground.store.doorbell, stage.clock, ground.metrics, stage.logbook)
+        Relay(priority, ground.store.outbox, ground.store.doorbell, stage.clock, stage.logbook)
         for priority in stage.play.priorities
     ]
 
 
-def _workers(ground: _Ground, lane_ground: LaneGround) -> list[Service]:
+def _stores(ground: _Ground) -> list[tuple[PostgresStore, tuple[Priority, ...]]]:
+    """Each view of the store with the priorities that work on it: where one process has critical among others, critical
+    has connections of its own."""
+    play = ground.stage.play
+    others = tuple(priority for priority in play.priorities if priority != "critical")
+    if not others or len(others) == len(play.priorities) or not play.lanes:
+        return [(ground.store, play.priorities)]
+    critical = ground.store_of_its_own()
+    critical.database.ring = ground.store.doorbell.ring
+    return [(critical, ("critical",)), (ground.store, others)]
+
+
+def _opened(store: PostgresStore) -> Service:
+    return Resource("store-critical", start=store.open, stop=store.close)
+
+
+def _lane_ground(ground: _Ground, store: PostgresStore) -> LaneGround:
+    stage = ground.stage
+    return LaneGround(
+        stage.settings,
+        store,
+        store.catalogue,
+        ground.log,
+        ground.redises.of,
+        stage.clock,
+        ground.metrics,
+        stage.logbook,
+        ground.renderer,
+        ground.making,
+        ground.membership.trusted,
+    )
+
+
+def _workers(ground: _Ground, stores: Sequence[tuple[PostgresStore, tuple[Priority, ...]]]) -> list[Service]:
     stage = ground.stage
     channels = stage.play.channels
     accounts, clients = make_accounts(ground.making, ground.breakers, stage.logbook, ground.process, 1.0, channels)
-    rates = SharedRates(ground.process, accounts, lambda: ground.membership.members, ground.redises.cache, stage.clock)
-    return [rates, *lanes(lane_ground, accounts, clients, stage.play.priorities, channels)]
+    members = ground.membership
+    services: list[Service] = [
+        SharedRates(ground.process, accounts, lambda: members.members, ground.redises.cache, stage.clock),
+        Clients(clients),
+    ]
+    for store, priorities in stores:
+        services += lanes(_lane_ground(ground, store), accounts, priorities, channels)
+    return services
 
 
 def _scheduler(ground: _Ground) -> list[Service]:

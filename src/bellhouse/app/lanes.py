@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from bellhouse.app.providers import Clients, Making
+from bellhouse.app.providers import Making
 from bellhouse.app.settings import Settings
 from bellhouse.app.stores import Store
 from bellhouse.deliver.accounts import Accounts
@@ -19,7 +19,7 @@ from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.cache import Cache
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
-from bellhouse.ports.provider import Answers, Provider
+from bellhouse.ports.provider import Answers
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import CatalogueStore
 from bellhouse.ports.telemetry import Logbook
@@ -63,15 +63,14 @@ def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]
 def lanes(
     ground: LaneGround,
     accounts: Accounts,
-    clients: Sequence[Provider],
     priorities: Sequence[Priority],
     channels: Sequence[Channel] = CHANNELS,
 ) -> list[Service]:
-    """A worker for each of these channels and priorities, with the provider accounts of this process."""
+    """A worker for each of these channels and priorities, which send through these accounts."""
     settings = ground.settings
-    can_be_asked = frozenset(client.sheet.name for client in clients if isinstance(client, Answers))
+    can_be_asked = frozenset(account.name for account in accounts.each() if isinstance(account.provider, Answers))
     retry = RetryPolicy(settings.retry.base_ms, settings.retry.cap_ms, settings.retry.max_attempts)
-    services: list[Service] = [Clients(clients)]
+    services: list[Service] = []
     rates: dict[Cache, RecipientRate] = {}
     for priority in priorities:
         cache = ground.cache(priority)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,11 +80,9 @@ def _hard_to_guess(value: SecretStr) -> SecretStr:
 
 
 def _instance(value: str) -> str:
-    """The host's name where none is given: what a pod, a virtual machine and a laptop are told apart by."""
-    name = value or socket.gethostname()
-    if not _INSTANCE.fullmatch(name):
+    if value and not _INSTANCE.fullmatch(value):
         raise ValueError("must be at most 200 letters, digits, dots, underscores and hyphens")
-    return name
+    return value
 
 
 class Settings(BaseSettings):
@@ -141,9 +138,9 @@ class Settings(BaseSettings):
     instance: Annotated[str, AfterValidator(_instance)] = setting(
         "",
         "name",
-        "Tells this host from the others, the same after a restart; unset: the host's name",
-        validate_default=True,
-        examples=["worker-0"],
+        "A name that this process has again after a restart, and no other beside it: its partitions wait for it then; "
+        "unset: they go to the others at once",
+        examples=["push-worker-0"],
     )
     lease_s: float = setting(
         8.0, "s", "How long a silent process is trusted; less than kafka.session_timeout_s", gt=0, le=1_800

@@ -5,9 +5,9 @@ from typing import Final
 from bellhouse.domain.words import Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell, outbox_bell
-from bellhouse.ports.log import LogUnavailable, notifications_topic
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import OutboxStore, StoreUnavailable
-from bellhouse.ports.telemetry import Logbook, Telemetry
+from bellhouse.ports.telemetry import Logbook
 
 _IDLE_S: Final = 0.5
 """How long it trusts the doorbell before it looks for itself."""
@@ -24,7 +24,6 @@ class Relay:
         store: OutboxStore,
         doorbell: Doorbell,
         clock: Clock,
-        telemetry: Telemetry,
         logbook: Logbook,
         batch: int = 1_000,
     ) -> None:
@@ -33,7 +32,6 @@ class Relay:
         self._store = store
         self._doorbell = doorbell
         self._clock = clock
-        self._telemetry = telemetry
         self._logbook = logbook
         self._batch = batch
         self._draining = False
@@ -44,10 +42,7 @@ class Relay:
     async def run(self) -> None:
         while not self._draining:
             try:
-                relayed = await self._store.relay(self._priority, self._batch)
-                if relayed:
-                    self._telemetry.produced(notifications_topic(self._priority), relayed)
-                else:
+                if await self._store.relay(self._priority, self._batch) == 0:
                     await self._doorbell.wait(outbox_bell(self._priority), _IDLE_S)
             except StoreUnavailable as down:
                 self._note("store", down.reason, down)

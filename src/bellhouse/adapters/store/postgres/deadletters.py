@@ -1,12 +1,15 @@
 """Dead letters: listed, sent again, put away."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from bellhouse.adapters.store.codec import encode
 from bellhouse.adapters.store.letters import conditions, row_of, sent_again
 from bellhouse.adapters.store.postgres.database import Connection, Database, Row
-from bellhouse.adapters.store.postgres.due import wait
+from bellhouse.adapters.store.postgres.due import pack, wait
 from bellhouse.adapters.store.postgres.events import Step, insert_steps, lock_steps, states_of
 from bellhouse.adapters.store.postgres.ledger import count
 from bellhouse.adapters.store.postgres.queries import queries
@@ -14,11 +17,29 @@ from bellhouse.adapters.store.postgres.texts import storable
 from bellhouse.adapters.store.standing import StateOf
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
-from bellhouse.domain.ids import DeliveryId, TenantNo
-from bellhouse.domain.words import Channel, DeliveryState
+from bellhouse.domain.ids import DeliveryId, TenantNo, to_text
+from bellhouse.domain.words import Channel, DeliveryState, Priority
+from bellhouse.ports.doorbell import DUE
+from bellhouse.ports.log import dead_letters_topic
 from bellhouse.ports.store import DeadLetter, DeadLetterFilter, DeadLetterRow
 
 _SQL: Final = queries("deadletters")
+
+
+class DeadLetterNews(msgspec.Struct, frozen=True):
+    """What the feed says of a dead letter. The table is the truth: whoever missed a record asks the API."""
+
+    delivery_id: str
+    notification_id: str
+    tenant: int
+    user_id: str
+    type: str
+    channel: Channel
+    reason: str
+    provider: str | None
+    code: str | None
+    at: int
+    """Milliseconds since the epoch."""
 
 
 class PostgresDeadLetters:
@@ -45,7 +66,7 @@ class PostgresDeadLetters:
             again = [sent_again(record, states[i].steps + 1, now, lifetime_ms) for i, _, record in dead]
             await wait(connection, [(now, delivery) for delivery in again])
         if again:
-            self._database.ring(frozenset({"due"}))
+            self._database.ring(frozenset({DUE}))
         return len(again)
 
     async def discard(
@@ -72,6 +93,36 @@ async def put_dead_letters(connection: Connection, letters: Sequence[DeadLetter]
     columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
     columns[7] = [storable(code) for code in columns[7]]
     await connection.execute(_SQL["put"], *columns)
+    await _feed(connection, letters)
+
+
+async def _feed(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Let the relay tell the topics `dlq.<channel>`: a JSON object each, without content and without addresses."""
+    lots: dict[tuple[Priority, str], list[tuple[int, bytes]]] = defaultdict(list)
+    for letter in letters:
+        delivery, notification = letter.delivery, letter.notification
+        said = DeadLetterNews(
+            to_text(delivery.id),
+            to_text(notification.id),
+            notification.tenant,
+            notification.user_id,
+            notification.type,
+            delivery.channel,
+            letter.reason,
+            letter.provider,
+            letter.code,
+            letter.at,
+        )
+        lot = lots[delivery.priority, dead_letters_topic(delivery.channel)]
+        lot.append((notification.recipient, msgspec.json.encode(said)))
+    await connection.execute(
+        _SQL["feed"],
+        [priority for priority, _ in lots],
+        [topic for _, topic in lots],
+        max(letter.at for letter in letters),
+        [len(lot) for lot in lots.values()],
+        [pack(lot) for lot in lots.values()],
+    )
 
 
 def _asked(filter: DeadLetterFilter, after: bytes, limit: int) -> tuple[str, list[Any]]:

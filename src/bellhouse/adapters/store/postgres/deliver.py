@@ -24,6 +24,7 @@ from bellhouse.adapters.store.postgres.route import read_facts
 from bellhouse.adapters.store.standing import by_delivery, pack, standing_of, unpack, waiting_as
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId
+from bellhouse.ports.doorbell import DUE, outbox_bell
 from bellhouse.ports.log import deliveries_topic
 from bellhouse.ports.store import (
     Claim,
@@ -140,8 +141,11 @@ class PostgresDeliver:
             await put_dead_letters(connection, letters)
             await suppress(connection, settlement.suppressions)
             await retire(connection, settlement.retirements)
+        bells = {outbox_bell(letter.delivery.priority) for letter in letters}
         if any(outcome.again is not None for outcome in outcomes):
-            self._database.ring(frozenset({"due"}))
+            bells.add(DUE)
+        if bells:
+            self._database.ring(frozenset(bells))
         if settlement.outcomes:
             await merge_early_news(self._database, [outcome.event.delivery for outcome in settlement.outcomes])
 

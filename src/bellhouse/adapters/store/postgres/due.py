@@ -17,6 +17,8 @@ from bellhouse.ports.store import Pending
 _SQL: Final = queries("due")
 _HIGHEST: Final = b"\xff" * 17
 """Above every id."""
+pack: Final = msgspec.msgpack.Encoder().encode
+"""What the outbox keeps of one transaction and topic: a list of (key, value)."""
 _unpack: Final = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
 
 

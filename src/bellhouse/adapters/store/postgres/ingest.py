@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from bellhouse.adapters.store.codec import decode_decision, decode_notification, encode
 from bellhouse.adapters.store.postgres.database import Connection, Database, Row
+from bellhouse.adapters.store.postgres.due import pack
 from bellhouse.adapters.store.postgres.events import InFlight, Step, insert_steps, lock_steps, states_of
 from bellhouse.adapters.store.postgres.known import KnownRecipients
 from bellhouse.adapters.store.postgres.ledger import columns, count
@@ -19,7 +18,7 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import NotificationId, RecipientNo, TenantNo, delivery_id
 from bellhouse.domain.notification import Decision, Reason
 from bellhouse.domain.words import Priority
-from bellhouse.ports.doorbell import outbox_bell
+from bellhouse.ports.doorbell import DUE, outbox_bell
 from bellhouse.ports.log import notifications_topic
 from bellhouse.ports.store import (
     Acceptance,
@@ -35,8 +34,6 @@ KEY_LIFE_MS: Final = 86_400_000
 KEY_BYTES: Final = 16
 
 _SQL: Final = queries("ingest")
-
-pack: Final = msgspec.msgpack.Encoder().encode
 
 
 class PostgresIngest:
@@ -64,7 +61,7 @@ class PostgresIngest:
         if fresh:
             self._database.ring(
                 frozenset(
-                    "due" if item.notification.ready_at > now else outbox_bell(item.notification.priority)
+                    DUE if item.notification.ready_at > now else outbox_bell(item.notification.priority)
                     for item in fresh
                 )
             )

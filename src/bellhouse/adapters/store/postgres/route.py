@@ -14,6 +14,7 @@ from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.planning import planned_deliveries
+from bellhouse.ports.doorbell import DUE
 from bellhouse.ports.log import Position, Publisher, Record, deliveries_topic
 from bellhouse.ports.store import Facts, Routed
 
@@ -64,7 +65,7 @@ class PostgresRoute:
             if len(fresh) < len(items):
                 records += await _stored_before(connection, [i for i in items.values() if i.notification.id not in new])
         if deferred:
-            self._database.ring(frozenset({"due"}))
+            self._database.ring(frozenset({DUE}))
         await self._publisher.append(records)
         return len(fresh)
 

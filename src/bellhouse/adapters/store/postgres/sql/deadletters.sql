@@ -25,3 +25,8 @@ UPDATE dead_letters SET state = $2, epoch = epoch + $3, by = $4, why = $5 WHERE 
 
 -- name: depths
 SELECT channel, count(*) FROM dead_letters WHERE state = 'open' GROUP BY channel;
+
+-- name: feed
+INSERT INTO outbox (priority, topic, at, count, records)
+SELECT priority, topic, $3, count, records
+FROM unnest($1::text[], $2::text[], $4::integer[], $5::bytea[]) AS waiting (priority, topic, count, records);
