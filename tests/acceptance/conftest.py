@@ -1,11 +1,15 @@
-"""A world and a house for a module's tests, in one process and in two; each test begins in calm."""
+"""A world and a house for a module's tests, in two processes, in one, and in many; each test begins in calm."""
 
+import itertools
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.client import Client
+from tests.acceptance.cluster import ClusterHouse, Engines
 from tests.acceptance.house import House, World
 from tests.acceptance.kills import table
 from tests.acceptance.people import define
@@ -19,14 +23,31 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     running.stop()
 
 
-@pytest.fixture(scope="module", params=[2, 1], ids=["two-processes", "one-process"])
+_NUMBERS = itertools.count(1)
+
+
+@contextmanager
+def cluster_engines(request: pytest.FixtureRequest) -> Iterator[tuple[Engines, str]]:
+    """The run's engines with a new database, and a prefix that nobody has on them."""
+    postgres, kafka, valkey = (request.getfixturevalue(name) for name in ("postgres", "kafka", "valkey"))
+    name = f"house_{os.getpid()}_{next(_NUMBERS)}"
+    yield Engines(postgres.create(name), kafka.brokers, valkey.url), f"{name}."
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="module", params=[2, 1, "cluster"], ids=["two-processes", "one-process", "cluster"])
 def shared_house(
     request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     """A house that a module's tests share, with the tests' tenant in it."""
     world.fresh()
-    house = House(tmp_path_factory.mktemp("house") / "data", world, request.param)
-    with house:
+    folder = tmp_path_factory.mktemp("house") / "data"
+    if request.param != "cluster":
+        with House(folder, world, request.param) as house:
+            define(house.client())
+            yield house
+        return
+    with cluster_engines(request) as (engines, prefix), ClusterHouse(folder, world, engines, prefix) as house:
         define(house.client())
         yield house
 
