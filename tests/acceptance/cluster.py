@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bellhouse.adapters.cache.circuits import REFRESH_S
 from bellhouse.engines.postgres_tools import sql
 from bellhouse.engines.process import free_port
 from tests.acceptance.client import Client
@@ -36,7 +37,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 LEASE_S = 3
 
-_START_S = 40.0
+_START_S = 90.0
 _KEEPER_LOOK_S = 0.02
 _AGAIN_S = 0.1
 """After which the keeper starts a process again, as systemd does unless told otherwise."""
@@ -88,6 +89,8 @@ class Kept:
 
 class ClusterHouse(House):
     """`bellhouse run`, a process for each role, on engines that are there, and a keeper as systemd or Kubernetes is."""
+
+    heeds_within_s = 2 * REFRESH_S
 
     def __init__(self, folder: Path, world: World | None, engines: Engines, prefix: str, settings: str = QUICK) -> None:
         """`prefix` tells the house's topics, groups and keys from those of others; `settings` begin without a table."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.client import Client
 from tests.acceptance.cluster import ClusterHouse, Engines
-from tests.acceptance.house import House, World
+from tests.acceptance.house import PROVIDERS, House, World
 from tests.acceptance.kills import table
 from tests.acceptance.people import define
 
@@ -59,8 +59,9 @@ def house(shared_house: House) -> Iterator[House]:
     shared_house.world.calm()
     shared_house.world.api.set_account(shared_house.url)
     client = shared_house.client()
-    for provider in ("fcm", "sendgrid", "smtp", "twilio", "vonage"):
+    for provider in PROVIDERS[1:]:
         client.post(f"/v1/breakers/{provider}/reset")
+    shared_house.force(PROVIDERS[0], "reset")
     yield shared_house
     shared_house.world.calm()
 

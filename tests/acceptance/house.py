@@ -83,6 +83,9 @@ class World:
 class House:
     """`bellhouse serve` on a folder of its own."""
 
+    heeds_within_s = 0.0
+    """The time in which every process knows what an operator has forced."""
+
     def __init__(
         self,
         folder: Path,
@@ -231,6 +234,12 @@ class House:
     def cli_json(self, *arguments: str, status: int = 0) -> Any:
         """The same with `--json`, parsed."""
         return json.loads(self.cli(*arguments, "--json", status=status))
+
+    def force(self, provider: str, act: str) -> None:
+        """Open, close or reset a provider's breaker; returns when every process heeds it."""
+        self.client().post(f"/v1/breakers/{provider}/{act}")
+        heeded = time.monotonic() + self.heeds_within_s
+        wait_until(lambda: time.monotonic() >= heeded)
 
     def balances(self) -> Any:
         """The ledger, which must balance."""

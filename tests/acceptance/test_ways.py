@@ -79,8 +79,8 @@ def test_the_second_provider_of_each_channel_delivers_when_the_first_is_switched
     house: House, client: Client
 ) -> None:
     ada = person(client)
-    client.post("/v1/breakers/sendgrid/open")
-    client.post("/v1/breakers/twilio/open")
+    house.force("sendgrid", "open")
+    house.force("twilio", "open")
     identifier = client.send(ada.id, "order", data=DATA, channels=["email", "sms"])
     sms = reaches(client, identifier, "sms", "delivered")
     assert [attempt["provider"] for attempt in sms["attempts"]] == ["vonage"]
@@ -218,7 +218,7 @@ def test_a_bounce_or_a_complaint_suppresses_the_address(
     assert world is not None
     ada = person(client)
     if provider == "smtp":
-        client.post("/v1/breakers/sendgrid/open")
+        house.force("sendgrid", "open")
     world.dial(provider, callback_failures={failure: 1})
     identifier = client.send(ada.id, "order", data=DATA, channels=["email"])
     if failure == "bounce":
@@ -401,7 +401,7 @@ def test_cancelling_before_and_after_the_plan_sends_nothing(house: House, client
     ada = person(client)
     early = client.send(ada.id, "order", data=DATA, channels=["push"], send_at=moment(1.5))
     assert client.post(f"/v1/notifications/{early}/cancel")["state"] == "cancelled"
-    client.post("/v1/breakers/fcm/open")
+    house.force("fcm", "open")
     late = client.send(ada.id, "order", data=DATA, channels=["push"])
     wait_until(
         lambda: (
@@ -424,7 +424,7 @@ def test_what_has_expired_is_not_sent(house: House, client: Client) -> None:
     world = house.world
     assert world is not None
     ada = person(client)
-    client.post("/v1/breakers/fcm/open")
+    house.force("fcm", "open")
     identifier = client.send(ada.id, "order", data=DATA, channels=["push"], expires_at=moment(1))
     assert reaches(client, identifier, "push", "expired")["reason"]["code"] == "expired:lifetime"
     client.post("/v1/breakers/fcm/reset")
@@ -439,7 +439,7 @@ def test_a_newer_notification_with_the_same_collapse_key_takes_the_place_of_one_
     world = house.world
     assert world is not None
     ada = person(client)
-    client.post("/v1/breakers/fcm/open")
+    house.force("fcm", "open")
     older, newer = (
         client.send(ada.id, "order", data=DATA, channels=["push"], collapse_key="parcel-1") for _ in range(2)
     )
@@ -520,7 +520,7 @@ def test_a_forced_breaker_holds_everything_until_it_is_reset(house: House, clien
     world = house.world
     assert world is not None
     ada = person(client)
-    client.post("/v1/breakers/fcm/open")
+    house.force("fcm", "open")
     held = client.send(ada.id, "order", data=DATA, channels=["push"])
     wait_until(
         lambda: (
@@ -530,7 +530,7 @@ def test_a_forced_breaker_holds_everything_until_it_is_reset(house: House, clien
     client.post("/v1/breakers/fcm/reset")
     reaches(client, held, "push", "delivered")
 
-    client.post("/v1/breakers/fcm/close")
+    house.force("fcm", "close")
     world.dial("fcm", errors={"internal": 1})
     failing = [client.send(ada.id, "order", data=DATA, channels=["push"]) for _ in range(4)]
     letters = [reaches(client, identifier, "push", "dead_lettered")["id"] for identifier in failing]
