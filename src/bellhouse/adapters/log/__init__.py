@@ -1,0 +1,1 @@
+"""What stands behind the log port where the store's own table does not."""

@@ -1,0 +1,43 @@
+"""The log on Apache Kafka: readers in consumer groups, and a publisher; a priority may have a cluster of its own."""
+
+from collections.abc import Mapping, Sequence
+
+from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig
+from bellhouse.adapters.log.kafka.lags import Lags
+from bellhouse.adapters.log.kafka.notes import Notes
+from bellhouse.adapters.log.kafka.publisher import KafkaPublisher
+from bellhouse.adapters.log.kafka.reader import KafkaReader
+from bellhouse.domain.words import Priority
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Lag, Record
+from bellhouse.ports.telemetry import Logbook
+
+
+class KafkaLog:
+    """A Log and a Publisher. Nothing is connected before it is used."""
+
+    def __init__(
+        self, default: KafkaConfig, lanes: Mapping[Priority, KafkaConfig], clock: Clock, logbook: Logbook
+    ) -> None:
+        self._clusters = Clusters(default, lanes)
+        self._clock = clock
+        self._notes = {config: Notes(config, clock, logbook) for config in self._clusters.each()}
+        self._publisher = KafkaPublisher(self._clusters, self._notes)
+        self._lags = Lags(self._clusters, self._notes, clock)
+
+    def reader(self, topic: str) -> KafkaReader:
+        config = self._clusters.of(topic)
+        return KafkaReader(config, topic, self._clock, self._notes[config])
+
+    async def append(self, records: Sequence[Record]) -> None:
+        await self._publisher.append(records)
+
+    async def lags(self) -> Sequence[Lag]:
+        return await self._lags.read()
+
+    async def trim(self, limit: int) -> int:  # noqa: ARG002  # Kafka forgets by itself, by the topics' retention
+        return 0
+
+    async def stop(self) -> None:
+        """Send what is still on its way. Readers are stopped by those who have them. Calling it twice is lawful."""
+        await self._publisher.stop()

@@ -1,0 +1,265 @@
+"""One member of a consumer group: a librdkafka consumer and the thread that is the only one to speak to it."""
+
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Final
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from bellhouse.adapters.log.kafka.assignment import Assignment
+from bellhouse.adapters.log.kafka.commits import Commits
+from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S, KafkaConfig, consuming, topic_name
+from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import LogUnavailable
+
+_AT_ONCE: Final = 500
+_BUFFER: Final = 2_000
+"""How many records a reader may have ready before its thread stops fetching."""
+_POLL_S: Final = 0.05
+_STALL_S: Final = 1.0
+"""How long the thread waits for room before it pauses the partitions. While it waits it hears of no rebalance; once
+it has paused, what was fetched ahead is forgotten and fetched again."""
+_LEAVING_S: Final = 5.0
+"""How much longer than its session a member may take to leave. Where the brokers are dead, librdkafka (2.16) can wait
+for a last commit for ever; the group has given such a member up by then."""
+
+
+class Member:
+    """Fills `assignment` and commits what is done of it; calls `wake`, in its own thread, when something is ready."""
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        topic: str,
+        assignment: Assignment,
+        wake: Callable[[], None],
+        clock: Clock,
+        notes: Notes,
+    ) -> None:
+        self.failure: LogUnavailable | None = None
+        self._config = config
+        self._topic = topic_name(config, topic)
+        self._settings = consuming(config, topic)
+        self._assignment = assignment
+        self._wake = wake
+        self._clock = clock
+        self._notes = notes
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._room = Event()
+        self._stopping = False
+        self._full_since: float | None = None
+        self._stalled = False
+        self._consumer: Consumer
+        self._commits: Commits
+        self._thread = Thread(target=self._run, name=f"kafka-{topic}", daemon=True)
+
+    # --- from other threads ---
+
+    def open(self) -> None:
+        """Reach the cluster and find the topic, then join. Blocks. Raises LogUnavailable."""
+        try:
+            self._consumer = Consumer(
+                self._settings,
+                error_cb=self._failed,
+                on_commit=self._answered,
+                logger=self._notes,
+            )
+        except KafkaException as error:
+            raise self._notes.unavailable(error) from error
+        self._commits = Commits(self._consumer, self._topic, self._assignment, self._clock, self._notes)
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT_S).topics[self._topic]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            self._consumer.subscribe([self._topic], on_assign=self._came, on_revoke=self._revoked, on_lost=self._lost)
+        except KafkaException as error:
+            self._consumer.poll(0)  # has it tell what it knows about the reasons
+            self._consumer.close()
+            raise self._notes.unavailable(error) from error
+        self._thread.start()
+
+    def ask(self, act: Callable[[], None]) -> bool:
+        """Have the thread do this soon; whether there is one to do it."""
+        self._asked.put(act)
+        self._room.set()
+        return self._thread.is_alive() and not self._stopping
+
+    def made_room(self) -> None:
+        """Records were taken."""
+        self._room.set()
+
+    def close(self) -> None:
+        """Commit what is done, leave, and return when that has happened. Blocks."""
+        self._stopping = True
+        self._room.set()
+        if self._thread.is_alive():
+            self._thread.join(self._config.session_timeout_s + _LEAVING_S)
+        if self._thread.is_alive():
+            self._notes.warn(f"Kafka: a reader of {self._topic} is left behind", "its group does not answer")
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._do_what_was_asked()
+                self._commits.send_what_is_due()
+                self._mark_what_is_unmarked()
+                self._read()
+            except (KafkaException, RuntimeError) as error:
+                self._notes.warn(f"Kafka: reading {self._topic} failed", error)
+                self._room.wait(_POLL_S)
+        self._leave()
+
+    def _do_what_was_asked(self) -> None:
+        try:
+            while True:
+                self._asked.get_nowait()()
+        except Empty:
+            return
+
+    def _read(self) -> None:
+        if self.failure is not None:
+            self._room.wait(_POLL_S)  # nothing comes any more, but the error, at once and for ever
+        elif len(self._assignment) < (_BUFFER // 2 if self._stalled else _BUFFER):
+            self._flow()
+            self._fetch()
+        elif self._stalled:
+            self._consumer.poll(_POLL_S)  # nothing comes of paused partitions, but rebalances are heard
+        else:
+            self._wait_for_room()
+
+    def _fetch(self) -> None:
+        # `consume` alone would wait until it has all or its time is over; `poll` returns with the first.
+        first = self._consumer.poll(_POLL_S)
+        if first is None:
+            return
+        messages = []
+        for message in [first, *self._consumer.consume(_AT_ONCE - 1, 0)]:
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            else:
+                self._failed(error)
+        self._assignment.add(messages)
+        self._wake()
+
+    def _wait_for_room(self) -> None:
+        now = self._clock.monotonic()
+        self._full_since = self._full_since or now
+        if now - self._full_since < _STALL_S:
+            self._room.clear()
+            if len(self._assignment) >= _BUFFER:
+                self._room.wait(_POLL_S)
+            return
+        self._stalled = True
+        self._consumer.pause(self._these(self._assignment.partitions))
+
+    def _flow(self) -> None:
+        self._full_since = None
+        if self._stalled:
+            self._stalled = False
+            self._consumer.resume(self._these(self._assignment.flowing))
+
+    # --- partitions that come and go ---
+
+    def _answered(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._commits.answered(error, partitions)
+
+    def begin_anew(self) -> None:
+        """Forget what is not committed and read from the group's positions, if it is still ours to read.
+
+        Raises LogUnavailable where the group cannot be asked.
+        """
+        partitions = self._assignment.partitions
+        if not partitions:
+            return
+        self._commits.send_now(partitions)
+        try:
+            ours = self._commits.accepted()
+        except KafkaException as error:
+            raise self._notes.unavailable(error) from error
+        if ours:
+            self._consumer.incremental_unassign(self._these(partitions))
+        # Else the consumer has learnt the same from the same answer, and joins again by itself.
+        self._assignment.left(partitions)
+        if ours:
+            self._take_over(partitions)
+
+    def _came(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._take_over([p.partition for p in partitions])
+
+    def _take_over(self, partitions: Sequence[int]) -> None:
+        self._consumer.incremental_assign(self._these(partitions))
+        self._assignment.came(partitions)
+        flowing = [] if self._stalled else self._assignment.flowing
+        self._consumer.pause(self._these([p for p in partitions if p not in flowing]))
+        self._mark_what_is_unmarked()
+
+    def _mark_what_is_unmarked(self) -> None:
+        unmarked = self._assignment.unmarked
+        if not unmarked:
+            return
+        try:
+            ends = self._consumer.offsets_for_times(
+                [TopicPartition(self._topic, p, OFFSET_END) for p in unmarked], REQUEST_TIMEOUT_S
+            )
+        except KafkaException as error:
+            self._notes.warn(f"Kafka: the ends of {self._topic} are not known yet", error)
+            return
+        self._assignment.mark({end.partition: end.offset for end in ends if end.error is None and end.offset >= 0})
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = [p.partition for p in partitions]
+        self._commits.send_now(gone)
+        self._assignment.left(gone)
+        consumer.incremental_unassign(partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assignment.left([p.partition for p in partitions])
+        consumer.incremental_unassign(partitions)
+
+    def hold(self, partitions: Sequence[int]) -> None:
+        self._consumer.pause(self._these(self._ours(partitions)))
+
+    def release(self, partitions: Sequence[int]) -> None:
+        if not self._stalled:
+            self._consumer.resume(self._these(self._ours(partitions)))
+
+    # --- the end ---
+
+    def _leave(self) -> None:
+        try:
+            self._do_what_was_asked()
+            self._commits.send_now(self._assignment.partitions)
+            if not (self._config.instance and self._config.keep_on_stop):
+                self._give_up_membership()
+        except (KafkaException, RuntimeError) as error:
+            self._notes.warn(f"Kafka: leaving the group of {self._topic} failed", error)
+        finally:
+            self._consumer.close()
+
+    def _give_up_membership(self) -> None:
+        # A static member that is closed says nothing to its group; one that unsubscribes first leaves it.
+        self._consumer.unsubscribe()
+        # Commits that are on their way hold the leaving up, for a session's time at most.
+        until = self._clock.monotonic() + self._config.session_timeout_s
+        while (self._consumer.memberid() or self._consumer.assignment()) and self._clock.monotonic() < until:
+            self._consumer.poll(_POLL_S)
+
+    # --- words ---
+
+    def _failed(self, error: KafkaError) -> None:
+        self._notes.error(error)
+        if is_fatal(error):
+            self.failure = self._notes.unavailable(error)
+            self._wake()
+
+    def _these(self, partitions: Sequence[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition) for partition in partitions]
+
+    def _ours(self, partitions: Sequence[int]) -> list[int]:
+        ours = self._assignment.partitions
+        return [partition for partition in partitions if partition in ours]

@@ -1,0 +1,177 @@
+"""The log on Kafka lives through brokers that die, hang and come back, and says what is wrong."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.kafka_house import KafkaHouse, open_house
+
+from bellhouse.adapters.log.kafka import KafkaConfig
+from bellhouse.engines.kafka import Kafka
+from bellhouse.ports.log import LogUnavailable, Record
+from bellhouse.testing.log_suite import NORMAL, behind, nothing_more, read, reading, records, values_of
+
+NOTICED_WITHIN_S = 15.0
+BACK_WITHIN_S = 40.0
+
+
+@pytest.fixture
+async def house(mortal_kafka: Kafka) -> AsyncIterator[KafkaHouse]:
+    async with open_house(mortal_kafka, [NORMAL]) as house:
+        yield house
+
+
+async def appended(house: KafkaHouse, values: range) -> None:
+    """Append as who uses the log does: again until it is there."""
+    async with asyncio.timeout(BACK_WITHIN_S):
+        while True:
+            try:
+                await house.publisher.append(records(values, keys=50))
+            except LogUnavailable:
+                continue
+            return
+
+
+async def test_a_killed_broker_is_noticed_and_after_its_restart_everything_goes_on(
+    house: KafkaHouse, mortal_kafka: Kafka
+) -> None:
+    async with reading(house) as reader:
+        await house.publisher.append(records(range(100), keys=50))
+        await reader.commit(behind(await read(reader, 100)))
+        await asyncio.to_thread(mortal_kafka.kill)
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            with pytest.raises(LogUnavailable) as failure:
+                await house.publisher.append(records(range(100, 200), keys=50))
+        assert failure.value.reason in ("timeout", "unreachable")
+        assert mortal_kafka.brokers in failure.value.remedy
+        await asyncio.to_thread(mortal_kafka.start)
+        await appended(house, range(200, 300))
+        seen: set[int] = set()
+        async with asyncio.timeout(BACK_WITHIN_S):
+            while not seen >= set(range(200, 300)):
+                seen.update(values_of(await reader.poll(500)))
+                await reader.wait(0.1)
+        assert seen <= set(range(300))
+
+
+async def test_what_was_appended_before_a_kill_is_there_after_it(house: KafkaHouse, mortal_kafka: Kafka) -> None:
+    promised = 0
+    killing: asyncio.Task[None] | None = None
+    with contextlib.suppress(LogUnavailable):
+        while True:
+            await house.publisher.append(records(range(promised, promised + 100), keys=50))
+            promised += 100
+            if promised == 1_000:
+                killing = asyncio.create_task(asyncio.to_thread(mortal_kafka.kill))
+    assert killing is not None
+    await killing
+    await asyncio.to_thread(mortal_kafka.start)
+    async with reading(house) as reader:
+        seen: set[int] = set()
+        async with asyncio.timeout(BACK_WITHIN_S):
+            while not seen >= set(range(promised)):
+                seen.update(values_of(await reader.poll(500)))
+                await reader.wait(0.1)
+
+
+async def test_a_broker_that_hangs_is_noticed_and_the_loop_goes_on_meanwhile(
+    house: KafkaHouse, mortal_kafka: Kafka
+) -> None:
+    async with reading(house) as reader:
+        await house.publisher.append(records(range(10)))
+        await read(reader, 10)
+        await asyncio.to_thread(mortal_kafka.pause)
+        turns = asyncio.create_task(_longest_turn())
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            with pytest.raises(LogUnavailable):
+                await house.publisher.append(records([10]))
+        assert list(await reader.poll(10)) == []
+        turns.cancel()
+        assert await turns < 1.0
+        await asyncio.to_thread(mortal_kafka.resume)
+        await appended(house, range(11, 20))
+        seen: list[int] = []
+        async with asyncio.timeout(BACK_WITHIN_S):
+            while 19 not in seen:
+                seen += values_of(await reader.poll(500))
+                await reader.wait(0.1)
+
+
+async def _longest_turn() -> float:
+    """Until it is cancelled; the longest time (s) for which the loop did not come round."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+    try:
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before)
+    except asyncio.CancelledError:
+        return longest
+
+
+async def test_a_reader_can_be_stopped_though_the_broker_is_dead(house: KafkaHouse, mortal_kafka: Kafka) -> None:
+    reader = house.log.reader(NORMAL)
+    await reader.start()
+    await house.publisher.append(records(range(10)))
+    await reader.commit(behind(await read(reader, 10)))
+    await asyncio.to_thread(mortal_kafka.kill)
+    async with asyncio.timeout(BACK_WITHIN_S):
+        await reader.stop()
+
+
+async def test_a_stop_commits_what_is_done_and_sends_what_is_on_its_way(house: KafkaHouse) -> None:
+    reader = house.log.reader(NORMAL)
+    await reader.start()
+    await house.publisher.append(records(range(10)))
+    await reader.commit(behind(await read(reader, 10)))
+    await reader.stop()
+    on_its_way = asyncio.create_task(house.publisher.append(records(range(10, 20))))
+    await asyncio.sleep(0)
+    await house.log.stop()
+    await on_its_way
+    house = await house.reopen()
+    async with reading(house) as reader:
+        assert values_of(await read(reader, 10)) == list(range(10, 20))
+        assert await nothing_more(reader) == []
+
+
+async def test_a_broker_that_is_not_there_is_named_by_whoever_needs_it() -> None:
+    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",)))
+    for use in (house.log.reader(NORMAL).start, house.log.lags, lambda: house.publisher.append(records([1]))):
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            with pytest.raises(LogUnavailable, match=r"127\.0\.0\.1:1.*kafka\.brokers"):
+                await use()
+    await house.close()
+
+
+async def test_what_the_clients_say_comes_into_the_logbook_in_moderation_and_not_to_stderr(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",)))
+    with pytest.raises(LogUnavailable):
+        await house.publisher.append(records([1]))
+    await house.close()
+    messages = [message for _, message, _ in house.logbook.notes]
+    assert messages
+    assert len(messages) == len(set(messages))
+    assert any("Connection refused" in str(fields["error"]) for _, _, fields in house.logbook.notes)
+    assert {level for level, _, _ in house.logbook.notes} == {"warning"}
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_topic_that_is_missing_is_named_with_the_command_that_creates_it(
+    kafka: Kafka, topic_prefix: str
+) -> None:
+    async with open_house(kafka, [], topic_prefix=topic_prefix) as house:
+        with pytest.raises(LogUnavailable, match="bellhouse topics --create"):
+            await house.log.reader(NORMAL).start()
+        with pytest.raises(LogUnavailable, match="bellhouse topics --create"):
+            await house.publisher.append(records([1]))
+
+
+async def test_a_record_that_is_too_large_is_refused_with_the_setting_to_raise(kafka: Kafka, topic_prefix: str) -> None:
+    async with open_house(kafka, [NORMAL], topic_prefix=topic_prefix) as house:
+        with pytest.raises(LogUnavailable, match=r"refused.*max\.message\.bytes"):
+            await house.publisher.append([Record(NORMAL, b"small"), Record(NORMAL, b"x" * 2_000_000)])
+        await house.publisher.append(records([7]))
