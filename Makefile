@@ -9,7 +9,7 @@ PACKAGE := pyproject.toml README.md
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-cluster setup-dev demo serve simulator test lint format bench docs lock clean
+.PHONY: help setup setup-cluster setup-dev demo cluster-demo serve simulator test lint format bench docs lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ setup-dev: $(VENV)/.dev ## All of it, with what tests and lints it
 
 demo: setup ## A product's day through the whole platform, and what went wrong on the way (ARGS="--json")
 	@$(BIN)/bellhouse demo $(ARGS)
+
+cluster-demo: setup-cluster ## The same day on PostgreSQL, Kafka and Valkey, each role a process, all of them killed
+	@$(BIN)/bellhouse demo --cluster $(ARGS)
 
 serve: setup ## Run the platform (DATA=bellhouse-data PORT=8080 ARGS="--simulator URL")
 	@$(BIN)/bellhouse serve --data $(DATA) --port $(PORT) $(ARGS)

@@ -1,7 +1,8 @@
-"""What goes wrong during the day, and when: the simulator's dials turned along a timeline, and one `kill -9`."""
+"""What goes wrong during the day, and when: the simulator's dials turned along a timeline, and every `kill -9`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, Literal, Protocol, assert_never
 
 import msgspec
 
@@ -22,7 +23,9 @@ class Fault(msgspec.Struct, frozen=True):
     provider: str = ""
     """Whose dials are turned; empty for what is not the outside world's."""
     dials: Dials = {}
-    act: Literal["dials", "kill"] = "dials"
+    act: Literal["dials", "kill", "restart"] = "dials"
+    whom: str = ""
+    """The role whose process is killed, or the engine that is killed and started again."""
 
 
 USUAL: Final[Mapping[str, Dials]] = {
@@ -77,7 +80,14 @@ TIMELINE: Final[Sequence[Fault]] = (
         "fcm",
         {"lost_answers": 0.04, "lost_answer_mode": "close"},
     ),
-    Fault("kill -9", "the process that delivers is killed in the middle of its work", 0.66, 0.67, act="kill"),
+    Fault(
+        "kill -9",
+        "the process that delivers is killed in the middle of its work",
+        0.66,
+        0.67,
+        act="kill",
+        whom="bulk",
+    ),
     Fault(
         "callbacks in disorder",
         "push receipts come late, doubled and in the wrong order",
@@ -97,6 +107,32 @@ TIMELINE: Final[Sequence[Fault]] = (
 )
 """In the order of their beginnings; no two at once turn the same dial."""
 
+_KILLED: Final = (
+    ("relay", "what carries accepted notifications into the log is killed", 0.33),
+    ("router", "what decides who gets what is killed", 0.44),
+    ("push worker", "what delivers push is killed in the middle of its work", 0.66),
+    ("scheduler", "what brings back what waits is killed", 0.86),
+)
+_RESTARTED: Final = (
+    ("kafka", "broker restart", "Kafka is killed and started again: what is accepted waits in PostgreSQL", 0.38),
+    ("valkey", "cache loss", "Valkey is killed and comes back empty: rates and breakers begin anew", 0.50),
+    ("postgres", "database restart", "PostgreSQL is killed and started again: callers are asked to come back", 0.74),
+)
+
+CLUSTER_TIMELINE: Final[Sequence[Fault]] = (
+    *(fault for fault in TIMELINE if fault.act == "dials"),
+    *(Fault(f"kill -9 {role}", what, at, at + 0.01, act="kill", whom=role) for role, what, at in _KILLED),
+    *(Fault(name, what, at, at + 0.01, act="restart", whom=engine) for engine, name, what, at in _RESTARTED),
+)
+"""The same of the outside world; inside, a kill of every kind of worker, and of all that they stand on."""
+
+
+class Victim(Protocol):
+    """What the faults of the inside are done to (`processes.Platform`)."""
+
+    def kill(self, role: str) -> int: ...
+    def restart(self, engine: str) -> None: ...
+
 
 class Noted(msgspec.Struct, frozen=True):
     """A fault as it happened: milliseconds since the play's start."""
@@ -113,7 +149,7 @@ class Disturber:
     def __init__(
         self,
         world: SimulatorClient,
-        kill: Callable[[], int],
+        victim: Victim,
         clock: Clock,
         timeline: Sequence[Fault] = TIMELINE,
         length_ms: int = 0,
@@ -121,15 +157,16 @@ class Disturber:
         """`length_ms` is how long the day should take: where it takes longer, a fault does not; 0 leaves it open."""
         self._length_ms = length_ms
         self._world = world
-        self._kill = kill
+        self._victim = victim
         self._clock = clock
         self._timeline = timeline
         self._going: dict[str, tuple[Fault, int]] = {}
         self._done: set[str] = set()
+        self._beside = ThreadPoolExecutor(thread_name_prefix="restarting")
+        self._restarting: dict[str, Future[None]] = {}
+        """What takes its time; the day goes on meanwhile."""
         self._since = 0
         self.noted: list[Noted] = []
-        self.killed = 0
-        """The process that was killed; 0 before."""
 
     def usual(self) -> None:
         """Turn every dial to where it is on any day."""
@@ -137,7 +174,7 @@ class Disturber:
             self._world.put_dials(provider, **dials)
 
     def heal(self) -> None:
-        """End every fault that is still going."""
+        """End every fault that is still going; waits for what is being started again."""
         for fault in self.current:
             self._end(fault, self._since)
 
@@ -151,25 +188,36 @@ class Disturber:
         self._since = since_ms
         for fault in self._timeline:
             if fault.name in self._going:
-                if share >= fault.end or self._is_over(fault, since_ms):
+                if self._is_over(fault, share, since_ms):
                     self._end(fault, since_ms)
             elif fault.start <= share and fault.name not in self._done:
                 self._begin(fault, since_ms)
 
-    def _is_over(self, fault: Fault, since_ms: int) -> bool:
+    def _is_over(self, fault: Fault, share: float, since_ms: int) -> bool:
+        if fault.name in self._restarting:
+            return self._restarting[fault.name].done()
+        if share >= fault.end:
+            return True
         lasts = (fault.end - fault.start) * self._length_ms
         return bool(lasts) and since_ms - self._going[fault.name][1] >= lasts
 
     def _begin(self, fault: Fault, since_ms: int) -> None:
         self._going[fault.name] = (fault, since_ms)
         self._done.add(fault.name)
-        if fault.act == "kill":
-            self.killed = self._kill()
-        else:
-            self._world.put_dials(fault.provider, **fault.dials)
+        match fault.act:
+            case "kill":
+                self._victim.kill(fault.whom)
+            case "restart":
+                self._restarting[fault.name] = self._beside.submit(self._victim.restart, fault.whom)
+            case "dials":
+                self._world.put_dials(fault.provider, **fault.dials)
+            case _:
+                assert_never(fault.act)
 
     def _end(self, fault: Fault, since_ms: int) -> None:
         _, began = self._going.pop(fault.name)
+        if fault.name in self._restarting:
+            self._restarting.pop(fault.name).result()
         self.noted.append(Noted(fault.name, fault.what, began, since_ms))
         if fault.act == "dials":
             usual = USUAL.get(fault.provider, {})

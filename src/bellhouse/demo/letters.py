@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from bellhouse.demo import records
+from bellhouse.demo.books import Books
 from bellhouse.demo.client import Client
 from bellhouse.demo.report import DeadLetters
 from bellhouse.demo.settle import until_still
@@ -31,9 +30,7 @@ class _Done(msgspec.Struct, frozen=True):
     more: bool
 
 
-async def replay_all(
-    client: Client, watch: Watch, outside: SimulatorClient, database: Path, clock: Clock
-) -> DeadLetters:
+async def replay_all(client: Client, watch: Watch, outside: SimulatorClient, books: Books, clock: Clock) -> DeadLetters:
     """Replay every open dead letter through the API and wait for what becomes of it."""
     letters = await _all(client)
     replayed = 0
@@ -43,8 +40,8 @@ async def replay_all(
         replayed += answer.done
         more = answer.more
     if letters:
-        await until_still(watch, outside, database, clock)
-    states = _states(database, letters) if letters else Counter()
+        await until_still(watch, outside, books, clock)
+    states = await _states(books, letters) if letters else Counter()
     return DeadLetters(
         found=len(letters),
         by_reason=dict(Counter(_cause(letter) for letter in letters).most_common()),
@@ -70,7 +67,7 @@ def _cause(letter: Mapping[str, Any]) -> str:
     return f"{letter['channel']} · {letter['provider']} {letter['code']} · {letter['reason']}"
 
 
-def _states(database: Path, letters: list[dict[str, Any]]) -> Counter[str]:
+async def _states(books: Books, letters: list[dict[str, Any]]) -> Counter[str]:
     wanted = {letter["id"] for letter in letters}
-    recorded = records.read(database)
+    recorded = await books.read()
     return Counter(one.state for each in recorded.values() for one in each.deliveries if one.id in wanted)

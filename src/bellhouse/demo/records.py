@@ -1,9 +1,10 @@
-"""What Bellhouse's own file says of every notification and delivery, read beside it when the day is over."""
+"""What Bellhouse's own store says of every notification and delivery, read beside it when the day is over."""
 
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 import msgspec
@@ -51,6 +52,23 @@ class Recorded(msgspec.Struct, frozen=True):
     """When it could be routed (ms since the epoch)."""
 
 
+class Sending(Protocol):
+    """Which deliveries are being sent, by the open intents."""
+
+    def has(self, delivery: DeliveryId, standing: StateOf) -> bool: ...
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """The rows of one moment, whatever store they are in."""
+
+    notifications: Iterable[tuple[bytes, bytes]]
+    """Ids and records."""
+    decisions: Mapping[bytes, bytes]
+    events: Iterable[tuple[bytes, int, int, str, bytes]]
+    """(id, kind, n, state, detail), in the order of the first three."""
+    sending: Sending
+
+
 _NEW = StateOf(state="waiting", steps=0, step_state="waiting", last_attempt=0)
 
 
@@ -76,22 +94,27 @@ def read(database: Path) -> dict[str, Recorded]:
     reader = _Reader(database)
     try:
         reader.run("BEGIN")
-        sending = InFlight(reader)
-        events = {
-            DeliveryId(identifier): list(rows)
-            for identifier, rows in groupby(
-                reader.run("SELECT id, kind, n, state, detail FROM delivery_events ORDER BY id, kind, n"), itemgetter(0)
+        return recorded(
+            Rows(
+                reader.run("SELECT id, record FROM notifications"),
+                dict(reader.run("SELECT id, record FROM decisions")),
+                reader.run("SELECT id, kind, n, state, detail FROM delivery_events ORDER BY id, kind, n"),
+                InFlight(reader),
             )
-        }
-        decisions: dict[bytes, bytes] = {row[0]: row[1] for row in reader.run("SELECT id, record FROM decisions")}
-        return {
-            to_text(identifier): _recorded(
-                NotificationId(identifier), record, decisions.get(identifier), events, sending
-            )
-            for identifier, record in reader.run("SELECT id, record FROM notifications")
-        }
+        )
     finally:
         reader.close()
+
+
+def recorded(rows: Rows) -> dict[str, Recorded]:
+    """Everything that the rows say, by the notifications' ids."""
+    events = {DeliveryId(identifier): list(found) for identifier, found in groupby(rows.events, itemgetter(0))}
+    return {
+        to_text(identifier): _recorded(
+            NotificationId(identifier), record, rows.decisions.get(identifier), events, rows.sending
+        )
+        for identifier, record in rows.notifications
+    }
 
 
 def _recorded(
@@ -99,7 +122,7 @@ def _recorded(
     record: bytes,
     decided: bytes | None,
     events: dict[DeliveryId, list[tuple[bytes, int, int, str, bytes]]],
-    sending: InFlight,
+    sending: Sending,
 ) -> Recorded:
     notification = decode_notification(record)
     name = to_text(identifier)

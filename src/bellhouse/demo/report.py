@@ -9,6 +9,7 @@ import msgspec
 from bellhouse.demo.faults import Noted
 from bellhouse.demo.oracle import Receipt, Spread, Verdict
 from bellhouse.demo.play import Expected
+from bellhouse.demo.processes import Ended
 from bellhouse.demo.records import Recorded, RecordedDelivery
 from bellhouse.demo.watch import Ledger
 from bellhouse.domain.words import CHANNELS, DELIVERY_STATES, PRIORITIES
@@ -53,16 +54,6 @@ class DeadLetters(msgspec.Struct, frozen=True):
     examples: Sequence[Mapping[str, Any]]
 
 
-class Killed(msgspec.Struct, frozen=True):
-    """The `kill -9`."""
-
-    pid: int
-    again: int
-    """Who took over."""
-    in_hands: int
-    """Deliveries that the process had in its hands: their outcome was unknown."""
-
-
 class Report(msgspec.Struct, frozen=True):
     """Everything."""
 
@@ -73,7 +64,12 @@ class Report(msgspec.Struct, frozen=True):
     recipients: int
     caller: Caller
     faults: Sequence[Noted]
-    killed: Killed | None
+    roles: Sequence[str]
+    """What its processes play."""
+    ended: Sequence[Ended]
+    """The processes that ended on the way."""
+    in_hands: int
+    """Deliveries that they had in their hands: their outcome was unknown."""
     by_channel: Table
     """Deliveries by channel and state."""
     by_priority: Table

@@ -5,7 +5,7 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -14,19 +14,15 @@ import msgspec
 from rich.console import Console
 
 from bellhouse.adapters.clock import SystemClock
-from bellhouse.app.secrets import development_key
-from bellhouse.demo import records
 from bellhouse.demo.client import Client, Refusal
 from bellhouse.demo.day import generate
-from bellhouse.demo.faults import Disturber
+from bellhouse.demo.faults import CLUSTER_TIMELINE, TIMELINE, Disturber
 from bellhouse.demo.letters import replay_all
 from bellhouse.demo.oracle import Receipt, judge, spread
 from bellhouse.demo.play import DAY_MS, Pace, Player, expected
-from bellhouse.demo.processes import DidNotStart, House, World, start_house, start_world
-from bellhouse.demo.records import Recorded
+from bellhouse.demo.processes import Platform, World, start_house, start_world
 from bellhouse.demo.report import (
     Caller,
-    Killed,
     Report,
     deliveries_by,
     left_waiting,
@@ -65,10 +61,14 @@ class Options(msgspec.Struct, frozen=True):
     """Where to leave the data; a temporary folder, removed at the end, without it."""
     fast: bool = False
     json: bool = False
+    cluster: bool = False
+    """On PostgreSQL, Kafka and Valkey, with each role in a process of its own."""
 
     @property
     def length_s(self) -> float:
         """How long the day takes."""
+        if self.cluster:
+            return 20.0 if self.fast else 80.0
         return 12.0 if self.fast else 55.0
 
 
@@ -164,26 +164,31 @@ class _Demo:
             return await self._through(day, world, house, client, self._clock.monotonic() - began)
 
     @asynccontextmanager
-    async def _started(self) -> AsyncIterator[tuple[World, House, Client]]:
+    async def _started(self) -> AsyncIterator[tuple[World, Platform, Client]]:
         """Both programs and a caller of the API; all stopped at the end, however it comes."""
         world = await start_world(self._folder / "world", self._options.seed)
         try:
-            settings = settings_of(world.url, self._options.length_s)
-            house = await start_house(self._folder / "bellhouse", settings, self._clock)
+            house = await self._platform(settings_of(world.url, self._options.length_s))
             try:
-                key = development_key(house.data)
-                if key is None:
-                    raise DidNotStart(f"{house.data} has no key of its first start: give --keep an empty folder.")
-                client = Client(house.url, key, self._clock)
+                client = Client(house.url, house.key, self._clock)
                 try:
                     yield world, house, client
                 finally:
                     await client.close()
             finally:
                 self._show.close()
-                await house.child.stop()
+                await house.stop()
         finally:
             await world.child.stop(5.0)
+
+    async def _platform(self, settings: str) -> Platform:
+        data = self._folder / "bellhouse"
+        if not self._options.cluster:
+            return await start_house(data, settings, self._clock)
+        # What it stands on is not installed where only the embedded mode is.
+        from bellhouse.demo.cluster import start_cluster  # noqa: PLC0415
+
+        return await start_cluster(data, settings, self._clock, self._show.say)
 
     async def _define(self, day: Day, client: Client) -> None:
         """Templates before the types that use them, then everybody."""
@@ -195,24 +200,25 @@ class _Demo:
         for start in range(0, len(people), _PEOPLE_AT_ONCE):
             await client.post("/v1/recipients/batch", {"recipients": people[start : start + _PEOPLE_AT_ONCE]}, object)
 
-    async def _through(self, day: Day, world: World, house: House, client: Client, setup_s: float) -> Report:
+    async def _through(self, day: Day, world: World, house: Platform, client: Client, setup_s: float) -> Report:
         """The day, its end, and the account of it."""
         outside = SimulatorClient(world.url)
         outside.set_account(house.url)
         length_ms = round(self._options.length_s * 1000)
-        disturber = Disturber(outside, lambda: house.kill("bulk"), self._clock, length_ms=length_ms)
+        timeline = CLUSTER_TIMELINE if self._options.cluster else TIMELINE
+        disturber = Disturber(outside, house, self._clock, timeline, length_ms)
         disturber.usual()
-        watch = Watch(client, self._clock)
+        watch = Watch(client, self._clock, house.metrics)
         began = self._clock.monotonic()
         player = await self._play(day, client, disturber, watch)
         played = self._clock.monotonic()
-        disturber.heal()
+        await asyncio.to_thread(disturber.heal)
         self._show.say("The day is over; waiting until nothing moves any more ...")
-        await until_still(watch, outside, house.database, self._clock)
-        letters = await replay_all(client, watch, outside, house.database, self._clock)
+        await until_still(watch, outside, house.books, self._clock)
+        letters = await replay_all(client, watch, outside, house.books, self._clock)
         settled = self._clock.monotonic()
         self._show.say("Comparing what was promised, what is recorded and what was received ...")
-        recorded = await asyncio.to_thread(records.read, house.database)
+        recorded = await house.books.read()
         receipts = await asyncio.to_thread(_receipts, outside)
         story_of = most_interesting(recorded)
         return Report(
@@ -222,8 +228,10 @@ class _Demo:
             settle_s=round(settled - played, 2),
             recipients=len(day.recipients),
             caller=_caller(day, player),
-            faults=disturber.noted,
-            killed=_killed(disturber.killed, house, recorded),
+            faults=sorted(disturber.noted, key=lambda noted: noted.from_ms),
+            roles=list(house.roles()),
+            ended=house.ended,
+            in_hands=sum(delivery.interrupted for one in recorded.values() for delivery in one.deliveries),
             by_channel=deliveries_by(recorded, "channel"),
             by_priority=deliveries_by(recorded, "priority"),
             by_type=notifications_by_type(recorded),
@@ -293,13 +301,6 @@ def _caller(day: Day, player: Player) -> Caller:
         single_ms=spread(answers.single_ms),
         batch_ms=spread(answers.batch_ms),
     )
-
-
-def _killed(pid: int, house: House, recorded: Mapping[str, Recorded]) -> Killed | None:
-    if not pid:
-        return None
-    in_hands = sum(delivery.interrupted for one in recorded.values() for delivery in one.deliveries)
-    return Killed(pid, house.roles().get("bulk", 0), in_hands)
 
 
 def _receipts(outside: SimulatorClient) -> Sequence[Receipt]:

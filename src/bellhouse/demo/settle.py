@@ -1,10 +1,8 @@
 """Waits until nothing moves any more: what is left then waits for a moment of its own, and is named."""
 
-import asyncio
-from pathlib import Path
 from typing import Final
 
-from bellhouse.demo import records
+from bellhouse.demo.books import Books
 from bellhouse.demo.watch import Ledger, Watch
 from bellhouse.ports.clock import Clock
 from bellhouse.simulator.client import SimulatorClient
@@ -19,7 +17,7 @@ _RETURNING: Final = frozenset(
 """Reasons of waiting that end by themselves within seconds."""
 
 
-async def until_still(watch: Watch, outside: SimulatorClient, database: Path, clock: Clock) -> bool:
+async def until_still(watch: Watch, outside: SimulatorClient, books: Books, clock: Clock) -> bool:
     """Return True when nothing moves, or False when something should but did not for as long as the patience."""
     deadline = clock.monotonic() + _PATIENCE_S
     before: Ledger | None = None
@@ -29,18 +27,18 @@ async def until_still(watch: Watch, outside: SimulatorClient, database: Path, cl
             deadline = clock.monotonic() + _PATIENCE_S
         before = ledger
         calm = not ledger.moving and not outside.pending_callbacks()["pending"] and not await watch.backlog()
-        if calm and not await _returning(ledger, database, clock):
+        if calm and not await _returning(ledger, books, clock):
             return True
         await clock.sleep(_LOOK_S)
     return False
 
 
-async def _returning(ledger: Ledger, database: Path, clock: Clock) -> int:
+async def _returning(ledger: Ledger, books: Books, clock: Clock) -> int:
     """How many of the waiting come back by themselves within seconds."""
     if not ledger.of("delivery", "waiting") and not ledger.of("notification", "waiting"):
         return 0
     soon = clock.now() + _SOON_MS
-    recorded = await asyncio.to_thread(records.read, database)
+    recorded = await books.read()
     return sum(
         delivery.state == "waiting" and (delivery.reason in _RETURNING or delivery.due_at < soon)
         for one in recorded.values()

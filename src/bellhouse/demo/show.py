@@ -1,6 +1,7 @@
 """What a demo shows while it runs and at its end: a live picture in a terminal, plain lines elsewhere."""
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from bellhouse.demo.faults import Fault
 from bellhouse.demo.oracle import Spread
+from bellhouse.demo.processes import Ended
 from bellhouse.demo.report import Report
 from bellhouse.demo.watch import Ledger, Reading
 from bellhouse.domain.words import DELIVERY_STATES
@@ -230,15 +232,36 @@ def _faults(console: Console, report: Report) -> None:
     for fault in report.faults:
         table.add_row(f"{fault.from_ms / 1000:.1f} s", f"{fault.to_ms / 1000:.1f} s", fault.name, fault.what)
     console.print(table)
-    if report.killed is not None:
-        killed = report.killed
-        console.print(
-            f"Process {killed.pid} was killed with {killed.in_hands:,} deliveries in its hands; process {killed.again} "
-            "took over.",
-            highlight=False,
-        )
+    _ended(console, report)
     if report.breakers:
         console.print("Breakers: " + ", ".join(report.breakers), highlight=False)
+
+
+def _ended(console: Console, report: Report) -> None:
+    """Who was killed, and who took over."""
+    if not report.ended:
+        return
+    if len(report.ended) == 1:
+        (ended,) = report.ended
+        console.print(f"{ended.role}: {_end(ended)}, process {ended.again} took over.", highlight=False)
+    else:
+        _processes(console, report)
+    console.print(f"{report.in_hands:,} deliveries were in the hands of what was killed.", highlight=False)
+
+
+def _processes(console: Console, report: Report) -> None:
+    table = Table(title="The processes", title_justify="left", header_style="bold")
+    for column in ("role", "on the way", "took over"):
+        table.add_column(column)
+    for role in report.roles:
+        gone = [ended for ended in report.ended if ended.role == role]
+        table.add_row(role, "\n".join(map(_end, gone)), "\n".join(f"process {ended.again}" for ended in gone))
+    console.print(table)
+
+
+def _end(ended: Ended) -> str:
+    how = "was killed" if ended.status == -signal.SIGKILL else f"ended with status {ended.status}"
+    return f"process {ended.pid} {how}"
 
 
 def _story(console: Console, story: Mapping[str, Any]) -> None:
@@ -306,7 +329,7 @@ def _oracle(console: Console, report: Report) -> None:
         f"\n[bold]Promised {oracle.promised:,}, planned {oracle.planned:,}[/]: {oracle.received:,} accepted outside, "
         f"{oracle.in_app:,} in the inbox, {sum(oracle.reasons.values()):,} not sent with a reason. "
         f"{oracle.duplicates:,} second copies ({oracle.duplicates_unknown:,} after an unknown outcome, "
-        f"{oracle.duplicates_killed:,} of the killed process, {oracle.duplicates_unexplained:,} without a cause).",
+        f"{oracle.duplicates_killed:,} of killed processes, {oracle.duplicates_unexplained:,} without a cause).",
         highlight=False,
     )
     for failure in report.failures:

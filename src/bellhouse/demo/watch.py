@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -114,15 +114,17 @@ class Reading(msgspec.Struct, frozen=True):
 class Watch:
     """Takes one reading after another."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, scrape: Callable[[], Awaitable[bytes]] | None = None) -> None:
+        """`scrape` answers the metrics of all processes, where the API's own are not those."""
         self._client = client
+        self._scrape = scrape or self._of_the_api
         self._clock = clock
         self._began = clock.monotonic()
         self._past: deque[tuple[float, Metrics]] = deque()
 
     async def look(self) -> Reading:
         """Read everything once. Raises Refusal where the platform does not answer."""
-        metrics = Metrics((await self._client.call("GET", "/metrics")).body)
+        metrics = Metrics(await self._scrape())
         breakers = await self._client.get("/v1/breakers", _Breakers)
         ledger = await self.ledger()
         now = self._clock.monotonic()
@@ -145,7 +147,10 @@ class Watch:
 
     async def backlog(self) -> int:
         """Records in the log that no consumer has finished."""
-        return round(Metrics((await self._client.call("GET", "/metrics")).body).total("kafka_consumer_lag"))
+        return round(Metrics(await self._scrape()).total("kafka_consumer_lag"))
+
+    async def _of_the_api(self) -> bytes:
+        return (await self._client.call("GET", "/metrics")).body
 
     async def ledger(self, *, recount: bool = False) -> Ledger:
         """The ledger; with `recount` every equation against the rows themselves."""
