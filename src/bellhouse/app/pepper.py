@@ -5,9 +5,8 @@ from typing import Final
 
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.app.folder import CannotServe
-from bellhouse.app.secrets import pepper
+from bellhouse.app.secrets import pepper, pepper_of_secret
 from bellhouse.app.settings import Settings
-from bellhouse.security.keys import PEPPER_BYTES
 
 _MARK: Final = "pepper_mark"
 
@@ -19,7 +18,7 @@ async def shared_pepper(settings: Settings, database: Database) -> bytes:
     Raises CannotServe, StoreUnavailable.
     """
     found = _given(settings)
-    mark = int.from_bytes(hashlib.blake2b(found, digest_size=8, person=b"bellhouse.mark").digest()) >> 1
+    mark = mark_of(found)
     await database.run("INSERT INTO meta VALUES ($1, $2) ON CONFLICT DO NOTHING", _MARK, mark)
     if await database.value("SELECT value FROM meta WHERE name = $1", _MARK) != mark:
         raise CannotServe(
@@ -29,10 +28,14 @@ async def shared_pepper(settings: Settings, database: Database) -> bytes:
     return found
 
 
+def mark_of(pepper: bytes) -> int:
+    """What the store remembers of a pepper: enough to know it again, too little to find it."""
+    return int.from_bytes(hashlib.blake2b(pepper, digest_size=8, person=b"bellhouse.mark").digest()) >> 1
+
+
 def _given(settings: Settings) -> bytes:
     if settings.secret is not None:
-        secret = settings.secret.get_secret_value().encode()
-        return hashlib.blake2b(secret, digest_size=PEPPER_BYTES, person=b"bellhouse.pepper").digest()
+        return pepper_of_secret(settings.secret.get_secret_value())
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         return pepper(settings.data)

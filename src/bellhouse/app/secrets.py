@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -9,17 +10,46 @@ from typing import Final
 from bellhouse.security.keys import PEPPER_BYTES, new_pepper
 
 KEY_FILE: Final = "development.key"
+PEPPER_FILE: Final = "pepper"
+
+_PEPPER_TEXT: Final = re.compile(r"pepper:([0-9a-f]{64})")
 
 
 def pepper(data: Path) -> bytes:
     """The folder's pepper, made at the first call. Losing its file makes every API key unknown."""
-    path = data / "pepper"
+    path = data / PEPPER_FILE
     with suppress(FileExistsError):
         _write_new(path, new_pepper())
     kept = path.read_bytes()
     if len(kept) != PEPPER_BYTES:
         raise OSError(f"{path} is damaged: restore it from a backup, or delete it and make new keys")
     return kept
+
+
+def pepper_of_secret(secret: str) -> bytes:
+    """The pepper that the setting `secret` gives: one derived from its text, or the one that it spells out."""
+    spelled = _PEPPER_TEXT.fullmatch(secret)
+    if spelled:
+        return bytes.fromhex(spelled[1])
+    return hashlib.blake2b(secret.encode(), digest_size=PEPPER_BYTES, person=b"bellhouse.pepper").digest()
+
+
+def spells_no_pepper(secret: str) -> bool:
+    """Whether a secret begins like a pepper that is spelled out, and is none."""
+    return secret.startswith("pepper:") and not _PEPPER_TEXT.fullmatch(secret)
+
+
+def pepper_as_text(content: bytes) -> str | None:
+    """The content of a data folder's pepper file as the setting `secret` spells it; None for any other content."""
+    with suppress(UnicodeDecodeError):
+        if content.decode().isprintable():
+            return None
+    return f"pepper:{content.hex()}" if len(content) == PEPPER_BYTES else None
+
+
+def keep_pepper(data: Path, pepper: bytes) -> None:
+    """Make a pepper the folder's own. Raises FileExistsError where it has one."""
+    _write_new(data / PEPPER_FILE, pepper)
 
 
 def derived(pepper: bytes, purpose: str) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.app.folder import CannotServe, Running, lock_folder
 from bellhouse.app.maintenance import prepare
+from bellhouse.app.moved import refuse_where_moved
 from bellhouse.app.processes import Plan, Role, Supervisor
 from bellhouse.app.secrets import KEY_FILE
 from bellhouse.app.settings import Settings
@@ -47,6 +48,7 @@ def serve(settings: Settings, announce: Callable[[Started], None], say: Callable
     settings = simulated(settings)
     lock = lock_folder(settings.data, settings.drain_timeout_s + 5.0, say)
     try:
+        refuse_where_moved(settings.data)
         key = _prepared(settings)
         clock = SystemClock()
         logbook = configure("notification-supervisor", clock, sys.stderr.buffer, level=settings.logs.level)

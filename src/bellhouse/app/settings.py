@@ -4,16 +4,18 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bellhouse.app.engines_sections import Kafka, Redis, Store
 from bellhouse.app.faults import Fault, Origin, SettingsError, faults_in, names_in, suggestion
+from bellhouse.app.secrets import pepper_as_text, spells_no_pepper
 from bellhouse.app.sections import (
     CHANNELS_OF,
     Batches,
@@ -26,9 +28,9 @@ from bellhouse.app.sections import (
     ProviderName,
     Providers,
     Retry,
-    Secret,
     Section,
     Url,
+    from_file,
     setting,
 )
 from bellhouse.domain.words import Channel
@@ -73,7 +75,19 @@ _SECRET_LENGTH: Final = 32
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
+def _secret_or_pepper(value: object) -> object:
+    """A data folder's pepper, given as `@/path/pepper`, is taken as it is: it is no text."""
+    if isinstance(value, str) and value.startswith("@"):
+        with suppress(OSError):
+            spelled = pepper_as_text(Path(value[1:]).read_bytes())
+            if spelled is not None:
+                return spelled
+    return from_file(value)
+
+
 def _hard_to_guess(value: SecretStr) -> SecretStr:
+    if spells_no_pepper(value.get_secret_value()):
+        raise ValueError("must have 64 hexadecimal digits behind `pepper:`; `@/path/pepper` reads them from the file")
     if len(value.get_secret_value()) < _SECRET_LENGTH:
         raise ValueError(f"must have at least {_SECRET_LENGTH} characters; `openssl rand -hex 32` makes one")
     return value
@@ -129,10 +143,11 @@ class Settings(BaseSettings):
         "A certificate authority that is trusted beside the system's, as text or as `@/path`",
         examples=["@/etc/bellhouse/ca.pem"],
     )
-    secret: Annotated[Secret, AfterValidator(_hard_to_guess)] | None = setting(
+    secret: Annotated[SecretStr, BeforeValidator(_secret_or_pepper), AfterValidator(_hard_to_guess)] | None = setting(
         None,
         "32 characters or more",
-        "Keys the digests of API keys and signs receipts, the same for all hosts; unset: made in the data folder",
+        "Keys the digests of API keys and signs receipts, the same for all hosts; `@/path/pepper` is that of a data "
+        "folder; unset: the data folder's own",
         examples=["@/run/secrets/bellhouse"],
     )
     instance: Annotated[str, AfterValidator(_instance)] = setting(

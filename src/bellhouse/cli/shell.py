@@ -8,6 +8,7 @@ import typer
 from bellhouse.cli import books, breakers, config, deadletters, keys, notifications, show, simulator
 from bellhouse.cli.demo import demo
 from bellhouse.cli.failure import Failure
+from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
 from bellhouse.cli.serving import bench, serve
 
@@ -35,6 +36,7 @@ shell.add_typer(deadletters.dlq, name="dlq")
 shell.add_typer(breakers.breaker, name="breaker")
 shell.command()(books.ledger)
 shell.command()(books.migrate)
+shell.command()(move)
 shell.command()(bench)
 shell.add_typer(config.config, name="config")
 

@@ -99,6 +99,8 @@ async def fits(database: Database) -> None:
         if there < newest:
             raise StoreUnavailable("old_schema", f"the schema is at step {there} of {newest}: run `bellhouse migrate`")
         check(there, await _floor(connection), newest)
+        if await _meta(connection, "moving"):
+            raise StoreUnavailable("moving", "a move into this database has not ended: go on with `bellhouse move`")
 
 
 def check(there: int, floor: int, newest: int) -> None:
