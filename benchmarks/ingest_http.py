@@ -29,6 +29,7 @@ from bellhouse.app.memory import settle_memory
 from bellhouse.app.server import HttpServer
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.recipient import Profile
+from bellhouse.ingest.steps import Steps
 from bellhouse.ports.store import ApiKey
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.security import keys
@@ -96,6 +97,7 @@ async def bellhouse(data: Path) -> ASGIApp:
     await store.catalogue.put_type(tenant, NotificationType("order_shipped", "transactional"))
     profiles = [Profile(f"user-{number:06}") for number in range(RECIPIENTS)]
     await store.recipients.put_recipients(tenant, profiles, 0)
+    limits = Limits(tenant_rate_per_s=1e9, tenant_burst=10**9)
     return build_asgi(
         Services(
             ingest=store.ingest,
@@ -113,9 +115,9 @@ async def bellhouse(data: Path) -> ASGIApp:
             callbacks=_nothing,
             readiness=_ready,
             metrics=_metrics,
-            backlog=lambda: 0,
+            steps=Steps(limits, SystemClock(), NullTelemetry(), NullLogbook()),
             provider_channels={},
-            limits=Limits(tenant_rate_per_s=1e9, tenant_burst=10**9),
+            limits=limits,
         )
     )
 

@@ -7,8 +7,10 @@ from typing import Any, Final, cast
 
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.app.http import Services, build_asgi
+from bellhouse.ingest.steps import Steps
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.templates.render import Renderer
+from bellhouse.web.limits import Limits
 
 _NOBODY: Final = cast(Any, None)
 """Stands for a store: the document is the same whatever lies behind the routes."""
@@ -89,7 +91,7 @@ def _services() -> Services:
         callbacks=_NOBODY,
         readiness=_NOBODY,
         metrics=_NOBODY,
-        backlog=lambda: 0,
+        steps=Steps(Limits(), SystemClock(), NullTelemetry(), NullLogbook()),
         provider_channels={},
     )
 

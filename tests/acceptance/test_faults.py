@@ -95,7 +95,8 @@ def test_a_full_disk_refuses_in_words_and_service_resumes_with_the_space(tmp_pat
     world.fresh()
     houses: list[House] = []
     with small_disk(tmp_path / "disk", lambda: houses[0]) as disk:
-        houses.append(House(disk.path / "data", world))
+        unprotected = QUICK.replace("[limits]", "[limits]\ndisk_reserve_bytes = 0")
+        houses.append(House(disk.path / "data", world, settings=unprotected))
         with houses[0] as house:
             client = house.client()
             define(client)

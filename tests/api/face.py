@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite.store import SqliteStore
 from bellhouse.app.http import Services, build_asgi
 from bellhouse.domain.ids import TenantNo
+from bellhouse.ingest.degrade import Volume, Waiting
+from bellhouse.ingest.steps import Steps
 from bellhouse.ports.store import ApiKey
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.security import keys
@@ -90,8 +92,12 @@ class Face:
     telemetry: Counted
     logbook: Noted
     checks: list[Check]
+    steps: Steps
     token: str = ""
-    backlog: list[int] = field(default_factory=lambda: [0])
+
+    def strain(self, backlog: int = 0, volume: Volume | None = None) -> None:
+        """So much waits, and so much is free, from now on."""
+        self.steps.look(Waiting(backlog), volume)
 
     async def key(self, tenant: str = "acme", scopes: Iterable[KeyScope] = ("admin",), environment: str = "dev") -> str:
         """A new key's token."""
@@ -174,7 +180,8 @@ async def callbacks(scope: Scope, receive: Receive, send: Send) -> None:
 def make_face(folder: Path, limits: Limits) -> Face:
     """A face on a fresh file."""
     store = SqliteStore(folder / "bellhouse.db", LocalDoorbell())
-    clock, telemetry, logbook, checks, backlog = ManualClock(), Counted(), Noted(), [Check("store", True)], [0]
+    clock, telemetry, logbook, checks = ManualClock(), Counted(), Noted(), [Check("store", True)]
+    steps = Steps(limits, clock, telemetry, logbook)
 
     async def readiness() -> list[Check]:
         return checks
@@ -199,12 +206,12 @@ def make_face(folder: Path, limits: Limits) -> Face:
             callbacks=callbacks,
             readiness=readiness,
             metrics=metrics,
-            backlog=lambda: backlog[0],
+            steps=steps,
             provider_channels={"fcm": ("push",), "twilio": ("sms",)},
             limits=limits,
         )
     )
-    return Face(app, store, clock, telemetry, logbook, checks, backlog=backlog)
+    return Face(app, store, clock, telemetry, logbook, checks, steps)
 
 
 async def furnish(face: Face) -> None:

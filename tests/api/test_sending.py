@@ -283,12 +283,55 @@ class TestLimits:
         assert (await face.call("POST", "/v1/notifications", ASKED)).status == 202
 
     async def test_a_full_backlog_accepts_nothing(self, face: Face) -> None:
-        face.backlog[0] = 100
+        face.strain(100)
+        critical = ASKED | {"priority": "critical"}
+        for path, body in (("", critical), ("/batch", {"notifications": [critical]})):
+            answer = await face.call("POST", f"/v1/notifications{path}", body)
+            assert answer.problem.code == "degraded"
+            assert int(answer.headers["retry-after"]) > 0
+        face.strain(0)
+        await face.clock.advance(5)
+        face.strain(0)
+        assert (await face.call("POST", "/v1/notifications", critical)).status == 202
+
+    async def test_a_step_refuses_by_the_priority_of_the_request_or_of_its_type(self, face: Face) -> None:
+        face.strain(75)
+        for priority, status in (("critical", 202), ("high", 202), ("normal", 503), ("low", 503)):
+            answer = await face.call("POST", "/v1/notifications", ASKED | {"priority": priority})
+            assert answer.status == status
+        assert (await face.call("POST", "/v1/notifications", ASKED)).status == 202, "its type is high"
+        face.strain(90)
         answer = await face.call("POST", "/v1/notifications", ASKED)
-        assert answer.problem.code == "backlog_full"
-        assert int(answer.headers["retry-after"]) > 0
-        face.backlog[0] = 99
-        assert (await face.call("POST", "/v1/notifications", ASKED)).status == 202
+        assert (answer.problem.code, answer.headers["retry-after"]) == ("degraded", "5")
+        assert "critical_only" in answer.problem.detail
+        unknown = await face.call("POST", "/v1/notifications", ASKED | {"type": "nothing"})
+        assert unknown.faults == {"type": "unknown_type"}
+
+    async def test_a_step_refuses_the_items_of_a_batch_one_by_one(self, face: Face) -> None:
+        face.strain(60)
+        items = [ASKED | {"priority": "low"}, ASKED, {}, ASKED | {"priority": "low"}, ASKED | {"priority": "normal"}]
+        answer = await face.call("POST", "/v1/notifications/batch", {"notifications": items})
+        results = answer.json["results"]
+        assert [result.get("error", {}).get("code") for result in results] == [
+            "degraded",
+            None,
+            "validation_failed",
+            "degraded",
+            None,
+        ]
+        assert answer.status == 202
+        assert face.telemetry.reasons == ["required", "degraded", "degraded"]
+
+    async def test_a_batch_of_which_nothing_is_taken_is_refused_whole(self, face: Face) -> None:
+        face.strain(60)
+        batch = {"notifications": [ASKED | {"priority": "low"}] * 3}
+        answer = await face.call("POST", "/v1/notifications/batch", batch)
+        assert (answer.problem.code, answer.headers["retry-after"]) == ("degraded", "5")
+        assert face.telemetry.reasons == ["degraded"] * 3
+
+    async def test_a_dry_run_is_answered_on_every_step(self, face: Face) -> None:
+        face.strain(100)
+        assert (await face.call("POST", "/v1/notifications", ASKED | {"dry_run": True})).status == 200
 
     @pytest.mark.parametrize("declared", [True, False])
     @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from bellhouse.domain.ids import NotificationId, TenantNo
 from bellhouse.ingest.accept import Draft, Outcome
 from bellhouse.ingest.groupcommit import CUT, GroupCommit
+from bellhouse.ingest.steps import Waits
 from bellhouse.ports.store import Accepted, StoreUnavailable
 from bellhouse.ports.telemetry import NullTelemetry
 from bellhouse.testing.clock import ManualClock
@@ -48,8 +49,18 @@ def store() -> Store:
 
 
 @pytest.fixture
-def commit(store: Store) -> GroupCommit:
-    return GroupCommit(store.accept, ManualClock(), NullTelemetry(), queue=2_000)
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+@pytest.fixture
+def commit(store: Store, clock: ManualClock, waits: Waits) -> GroupCommit:
+    return GroupCommit(store.accept, clock, NullTelemetry(), 2_000, waits)
 
 
 async def until(condition: object, turns: int = 1_000) -> None:
@@ -148,3 +159,35 @@ async def test_a_caller_that_gave_up_does_not_hurt_the_others(store: Store, comm
     first.cancel()
     store.open.set()
     assert await second == accepted("b")
+
+
+async def test_it_tells_how_long_the_oldest_waits_and_has_waited(
+    store: Store, commit: GroupCommit, clock: ManualClock, waits: Waits
+) -> None:
+    assert waits.longest(clock.monotonic()) == 0
+    store.open.clear()
+    first = asyncio.create_task(commit.one(draft("a")))
+    await until(lambda: store.commits)
+    await clock.advance(3)
+    later = asyncio.create_task(commit.one(draft("b")))
+    await asyncio.sleep(0)
+    await clock.advance(1)
+    assert waits.longest(clock.monotonic()) == 4
+    store.open.set()
+    await asyncio.gather(first, later)
+    assert waits.longest(clock.monotonic()) == 4, "it ended since the last question"
+    assert waits.longest(clock.monotonic()) == 0
+
+
+async def test_a_commit_that_fails_has_waited_too(
+    store: Store, commit: GroupCommit, clock: ManualClock, waits: Waits
+) -> None:
+    store.open.clear()
+    store.full = True
+    refused = asyncio.create_task(commit.one(draft("a")))
+    await until(lambda: store.commits)
+    await clock.advance(7)
+    store.open.set()
+    with pytest.raises(StoreUnavailable):
+        await refused
+    assert waits.longest(clock.monotonic()) == 7

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellhouse.domain.ids import TenantNo
+from bellhouse.ingest.degrade import Waiting
 from bellhouse.ingest.limits import Gate
-from bellhouse.ports.telemetry import NullTelemetry
+from bellhouse.ingest.steps import Steps
+from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.testing.clock import ManualClock
 from bellhouse.web.limits import Limits
 from bellhouse.web.problems import Problem
@@ -17,18 +19,13 @@ from bellhouse.web.problems import Problem
 ONE, TWO = TenantNo(1), TenantNo(2)
 
 
-class Steps(NullTelemetry):
-    """Remembers how far ingest protected the backlog."""
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-
-    def degraded(self, step: int) -> None:
-        self.steps.append(step)
+def steps_of(limits: Limits, clock: ManualClock) -> Steps:
+    return Steps(limits, clock, NullTelemetry(), NullLogbook())
 
 
 def gate(clock: ManualClock, rate: float = 10, burst: int = 20) -> Gate:
-    return Gate(Limits(tenant_rate_per_s=rate, tenant_burst=burst), lambda: 0, clock, NullTelemetry())
+    limits = Limits(tenant_rate_per_s=rate, tenant_burst=burst)
+    return Gate(limits, steps_of(limits, clock), clock)
 
 
 async def taken(limit: Gate, clock: ManualClock, steps: list[tuple[float, int]]) -> list[tuple[float, int]]:
@@ -81,14 +78,15 @@ def test_tenants_do_not_share_a_bucket() -> None:
         limit.admit(ONE, 1)
 
 
-def test_a_backlog_is_protected_and_the_step_is_told_once() -> None:
-    waiting, telemetry = [0], Steps()
-    limit = Gate(Limits(backlog=10), lambda: waiting[0], ManualClock(), telemetry)
+async def test_nobody_is_let_in_while_the_step_is_closed() -> None:
+    clock, limits = ManualClock(), Limits(backlog=10)
+    steps = steps_of(limits, clock)
+    limit = Gate(limits, steps, clock)
     limit.admit(ONE, 1)
-    waiting[0] = 10
+    steps.look(Waiting(10), None)
+    with pytest.raises(Problem, match="degraded"):
+        limit.admit(ONE, 1)
     for _ in range(2):
-        with pytest.raises(Problem, match="backlog_full"):
-            limit.admit(ONE, 1)
-    waiting[0] = 9
+        await clock.advance(5)
+        steps.look(Waiting(0), None)
     limit.admit(ONE, 1)
-    assert telemetry.steps == [1, 0]

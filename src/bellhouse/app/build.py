@@ -13,7 +13,7 @@ from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.app.processes import Role
 from bellhouse.app.providers import Clients, Making, make_accounts, public_url, used
-from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of
+from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of, volume_of
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
@@ -119,6 +119,7 @@ def build(parts: Parts) -> Sequence[Service]:
                 Backlog(backlog_of_log(store.log), parts.clock),
                 parts.clock,
                 parts.logbook,
+                volume_of(settings.data),
             ),
             parts.listener,
         )

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -219,7 +219,7 @@ def _doors(ground: _Ground) -> list[Service]:
     from bellhouse.app.face import Ground, face  # noqa: PLC0415
     from bellhouse.app.readiness import Backlog  # noqa: PLC0415
 
-    backlog: Callable[[], Awaitable[int]] = backlog_of_store(ground.store.due, stage.clock)
+    backlog = backlog_of_store(ground.store.due, stage.clock)
     return [
         ground.watch,
         *face(

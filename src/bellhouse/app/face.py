@@ -8,11 +8,13 @@ import msgspec
 from bellhouse.app.descriptors import connections_within
 from bellhouse.app.http import Services, build_asgi
 from bellhouse.app.providers import Making, make_readers, used
-from bellhouse.app.readiness import Backlog
+from bellhouse.app.readiness import Backlog, with_accepting
 from bellhouse.app.server import HttpServer
 from bellhouse.app.stores import Store
 from bellhouse.confirm.api import CallbackDoor
 from bellhouse.confirm.settle import NewsSettler
+from bellhouse.ingest.degrade import Volume
+from bellhouse.ingest.steps import Lookout, Steps
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Service
@@ -37,6 +39,8 @@ class Ground(msgspec.Struct, frozen=True):
     backlog: Backlog
     clock: Clock
     logbook: Logbook
+    volume: Callable[[], Volume | None] = lambda: None
+    """What is free where the store's file is; None where it is not ours to see."""
 
 
 def face(ground: Ground, listener: socket.socket) -> list[Service]:
@@ -44,12 +48,14 @@ def face(ground: Ground, listener: socket.socket) -> list[Service]:
     settings, clock = ground.making.settings, ground.clock
     limits = Limits(**settings.limits.model_dump(exclude={"recipient_per_minute"}))
     limits = msgspec.structs.replace(limits, connections=connections_within(limits.connections))
-    app = build_asgi(_services(ground, limits))
-    return [ground.backlog, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
+    steps = Steps(limits, clock, ground.metrics, ground.logbook)
+    app = build_asgi(_services(ground, limits, steps))
+    lookout = Lookout(steps, lambda: ground.backlog.waiting, ground.volume, clock)
+    return [ground.backlog, lookout, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
 
 
-def _services(ground: Ground, limits: Limits) -> Services:
-    store, settings, backlog = ground.store, ground.making.settings, ground.backlog
+def _services(ground: Ground, limits: Limits, steps: Steps) -> Services:
+    store, settings = ground.store, ground.making.settings
 
     async def exposition() -> bytes:
         return ground.exposition()
@@ -68,9 +74,9 @@ def _services(ground: Ground, limits: Limits) -> Services:
         renderer=ground.renderer,
         pepper=ground.pepper,
         callbacks=_callbacks(ground),
-        readiness=ground.readiness,
+        readiness=with_accepting(ground.readiness, steps),
         metrics=exposition,
-        backlog=lambda: backlog.waiting,
+        steps=steps,
         provider_channels={str(name): channels for name, channels in used(settings).items()},
         limits=limits,
     )

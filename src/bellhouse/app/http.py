@@ -16,9 +16,11 @@ from bellhouse.domain.words import Channel
 from bellhouse.ingest.accept import Acceptor
 from bellhouse.ingest.api import BATCH_ROUTE, SINGLE_ROUTE, IngestApi
 from bellhouse.ingest.documented import IngestController
+from bellhouse.ingest.door import Door
 from bellhouse.ingest.dryrun import Rehearsal
 from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.limits import Gate
+from bellhouse.ingest.steps import Steps
 from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
@@ -89,8 +91,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every check of `/readyz`."""
     metrics: MetricsText
     """The Prometheus text of all processes."""
-    backlog: Callable[[], int]
-    """How many accepted notifications wait, as last read; must cost nothing."""
+    steps: Steps
+    """How much is taken; somebody must let it look (`ingest.steps.Lookout`)."""
     provider_channels: Mapping[str, tuple[Channel, ...]]
     """The configured providers and the channels that each serves."""
     limits: Limits = Limits()
@@ -109,10 +111,12 @@ def build_asgi(services: Services) -> ASGIApp:
 def _ingest(services: Services, keyring: Keyring) -> IngestApi:
     clock, telemetry, limits = services.clock, services.telemetry, services.limits
     acceptor = Acceptor(services.ingest, services.catalogue, clock, telemetry, services.logbook)
+    commit = GroupCommit(acceptor.accept, clock, telemetry, limits.queue, services.steps.waits)
     return IngestApi(
         keyring,
-        GroupCommit(acceptor.accept, clock, telemetry, limits.queue),
-        Gate(limits, services.backlog, clock, telemetry),
+        commit,
+        Gate(limits, services.steps, clock),
+        Door(services.steps, commit, acceptor),
         Rehearsal(acceptor, services.route, services.catalogue, services.renderer, clock),
         clock,
         telemetry,

@@ -1,50 +1,70 @@
-"""What `/readyz` checks, and the backlog that ingest protects."""
+"""What `/readyz` checks, and what ingest's steps are decided by: the backlog, and what is free on the disk."""
 
 import contextlib
 import math
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.locks import holder
 from bellhouse.app.settings import Settings
+from bellhouse.ingest.degrade import Volume, Waiting
+from bellhouse.ingest.steps import Steps
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.web.health import Check, Readiness
 
 _LOOK_S: Final = 0.5
+_COST: Final = 10
+"""A count that takes long is made less often: it may cost a tenth of the time."""
 _STORE_LOOK_S: Final = 1.0
 
 
-def backlog_of_log(log: Log) -> Callable[[], Awaitable[int]]:
+def backlog_of_log(log: Log) -> Callable[[], Awaitable[Waiting]]:
     """How many records wait in a log that is part of the store."""
 
-    async def waiting() -> int:
-        return sum(lag.lag for lag in await log.lags())
+    async def waiting() -> Waiting:
+        return Waiting(sum(lag.lag for lag in await log.lags()))
 
     return waiting
 
 
+def volume_of(folder: Path) -> Callable[[], Volume | None]:
+    """What is free on the volume of a folder; None while it cannot be seen."""
+
+    def volume() -> Volume | None:
+        try:
+            seen = os.statvfs(folder)
+        except OSError:
+            return None
+        return Volume(seen.f_bavail * seen.f_frsize, seen.f_blocks * seen.f_frsize)
+
+    return volume
+
+
 class Backlog:
-    """How many records wait, looked up twice a second. Service."""
+    """How many records wait, looked up twice a second or, where counting takes long, less often. Service."""
 
     name = "backlog"
 
-    def __init__(self, count: Callable[[], Awaitable[int]], clock: Clock) -> None:
+    def __init__(self, count: Callable[[], Awaitable[Waiting]], clock: Clock) -> None:
         self._count = count
         self._clock = clock
         self._draining = False
-        self.waiting = 0
+        self.waiting = Waiting()
 
     async def start(self) -> None:
         """Nothing to prepare."""
 
     async def run(self) -> None:
         while not self._draining:
+            began = self._clock.monotonic()
             with contextlib.suppress(StoreUnavailable):
                 self.waiting = await self._count()
-            await self._clock.sleep(_LOOK_S)
+            await self._clock.sleep(max(_LOOK_S, (self._clock.monotonic() - began) * _COST))
 
     def drain(self) -> None:
         self._draining = True
@@ -73,6 +93,20 @@ def readiness_of(store: SqliteStore, settings: Settings, role: str, clock: Clock
         return checks
 
     return readiness
+
+
+def with_accepting(readiness: Readiness, steps: Steps) -> Readiness:
+    """The checks, and the step that ingest stands on.
+
+    No step fails the check. What makes the step is shared by all processes, so that another one would refuse as well;
+    and callbacks, reading and the operator's acts, with which the backlog goes down again, come in by the same door.
+    """
+
+    async def checks() -> Sequence[Check]:
+        detail = f"{steps.name}: {steps.why}" if steps.number else steps.name
+        return [*await readiness(), Check("accepting", True, detail)]
+
+    return checks
 
 
 def _store_check(store: SqliteStore) -> Check:

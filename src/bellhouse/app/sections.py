@@ -270,9 +270,34 @@ class Limits(Section):
         ge=0,
     )
     backlog: int = setting(
-        20_000_000, "notifications", "Accepted and unfinished notifications above which no more are accepted", ge=1
+        20_000_000,
+        "records",
+        "Accepted and unfinished work at which nothing more is accepted; low is refused from 60 % of it on, normal "
+        "from 75 %, high from 90 %",
+        ge=1,
     )
-    queue: int = setting(20_000, "notifications", "How many may wait for their commit", ge=1)
+    outbox: int = setting(
+        10_000_000,
+        "records",
+        "What may wait in the outbox while the log is away, by the same shares: the database's disk must hold it",
+        ge=1,
+    )
+    commit_wait_s: float = setting(
+        5.0, "s", "How long callers may wait for their commit, by the same shares; critical is always tried", gt=0
+    )
+    disk_reserve_bytes: int = setting(
+        536_870_912,
+        "bytes",
+        "What is kept free on the volume of the data folder, or 5 % of it where that is less: nothing is accepted "
+        "below it, and less and less the nearer it is; 0 keeps nothing free",
+        ge=0,
+    )
+    queue: int = setting(
+        20_000,
+        "notifications",
+        "How many may wait for their commit; low may fill 60 % of it, normal 75 %, high 90 %",
+        ge=1,
+    )
     request_timeout_s: float = setting(15.0, "s", "How long a request may take to arrive", gt=0)
     keep_alive_s: float = setting(75.0, "s", "How long an idle connection is kept", gt=0)
     connections: int = setting(8_192, "connections", "How many are held at once", ge=1)

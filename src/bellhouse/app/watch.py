@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from bellhouse.app.roles import Play
+from bellhouse.ingest.degrade import Waiting
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable
@@ -58,7 +59,7 @@ class LogWatch(Beat):
 
     async def beat(self) -> None:
         try:
-            await self._log.lags()
+            await self._log.probe()
         except LogUnavailable as error:
             self.down = str(error)
         else:
@@ -96,13 +97,13 @@ class _Counted(BacklogStore, OutboxStore, Protocol):
     """Both places where accepted notifications wait."""
 
 
-def backlog_of_store(store: _Counted, clock: Clock) -> Callable[[], Awaitable[int]]:
+def backlog_of_store(store: _Counted, clock: Clock) -> Callable[[], Awaitable[Waiting]]:
     """How many records wait in the outbox and, as last counted, in the log."""
 
-    async def waiting() -> int:
+    async def waiting() -> Waiting:
         records = sum(pending.records for pending in (await store.pending()).values())
         counted, at = await store.backlog()
-        return records + (counted if clock.now() - at < _STALE_MS else 0)
+        return Waiting(records + (counted if clock.now() - at < _STALE_MS else 0), records)
 
     return waiting
 

@@ -107,6 +107,11 @@ class Acceptor:
         now = self._clock.now()
         return _notification(draft, kind, recipient, new_notification_ids(now, 1)[0], now), kind
 
+    async def priorities(self, drafts: Sequence[Draft]) -> list[Priority | None]:
+        """How urgent each draft is, by itself or by its type; None where there is no such type."""
+        types = await self._types([draft for draft in drafts if draft.priority is None])
+        return [draft.priority or _priority(types[draft.tenant, draft.type]) for draft in drafts]
+
     async def _types(self, drafts: Sequence[Draft]) -> dict[tuple[TenantNo, str], NotificationType | None]:
         known: dict[tuple[TenantNo, str], NotificationType | None] = {}
         for name in {(draft.tenant, draft.type) for draft in drafts}:
@@ -159,6 +164,10 @@ def unknown(draft: Draft, kind: NotificationType | None, recipient: RecipientNo 
     if kind is None:
         errors.append(FieldError("type", "unknown_type", f"there is no type {draft.type!r}"))
     return Refused(tuple(errors))
+
+
+def _priority(kind: NotificationType | None) -> Priority | None:
+    return None if kind is None else kind.priority
 
 
 def _reason(outcome: Outcome | None) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from bellhouse.domain.ids import TenantNo, to_text
 from bellhouse.ingest.accept import Draft, Outcome, Refused, fingerprint, key_digest
+from bellhouse.ingest.door import Door
 from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.limits import Gate
 from bellhouse.ingest.wire import (
@@ -52,6 +53,7 @@ class IngestApi:
         keyring: Keyring,
         commit: GroupCommit,
         gate: Gate,
+        door: Door,
         dry_run: DryRun,
         clock: Clock,
         telemetry: Telemetry,
@@ -60,6 +62,7 @@ class IngestApi:
         self._keyring = keyring
         self._commit = commit
         self._gate = gate
+        self._door = door
         self._dry_run = dry_run
         self._clock = clock
         self._telemetry = telemetry
@@ -112,6 +115,10 @@ class IngestApi:
         if request.dry_run:
             return await self._dry_run.explain(draft)
         self._gate.admit(caller.tenant, 1)
+        if self._door.narrow:
+            (refused,) = await self._door.refusals((draft,))
+            if refused is not None:
+                raise refused
         outcome = await self._commit.one(draft)
         if isinstance(outcome, Refused | KeyReused):
             return problem_reply(_problem(outcome))
@@ -127,6 +134,8 @@ class IngestApi:
         self._gate.admit(caller.tenant, len(items))
         self._commit.admit(len(items))
         results, drafts, places = self._open(caller.tenant, items, headers.get(b"traceparent"))
+        if drafts and self._door.narrow:
+            drafts, places = await self._sift(results, drafts, places)
         outcomes = await self._commit.many(drafts) if drafts else []
         if outcomes and all(isinstance(outcome, Exception) for outcome in outcomes):
             raise outcomes[0]  # type: ignore[misc]  # all of them are exceptions
@@ -191,6 +200,24 @@ class IngestApi:
             b"" if key is None else fingerprint(body),
             None if traceparent is None else traceparent.decode("latin-1")[:64],
         )
+
+    async def _sift(
+        self, results: list[bytes], drafts: Sequence[Draft], places: Sequence[int]
+    ) -> tuple[list[Draft], list[int]]:
+        """Those that are let in, with their places; the others have their results. Raises Problem where all are
+        turned away."""
+        refusals = await self._door.refusals(drafts)
+        turned_away = [refused for refused in refusals if refused is not None]
+        if len(turned_away) == len(results):
+            self._telemetry.rejected(turned_away[0].code, len(results) - 1)  # and one for the answer
+            raise turned_away[0]
+        let_in = []
+        for draft, place, refused in zip(drafts, places, refusals, strict=True):
+            if refused is None:
+                let_in.append((draft, place))
+            else:
+                results[place] = self._item_error(place, refused)
+        return [draft for draft, _ in let_in], [place for _, place in let_in]
 
     def _item_error(self, place: int, problem: Problem) -> bytes:
         self._telemetry.rejected(_reason_of(problem))

@@ -14,7 +14,7 @@ from bellhouse.web.reply import Reply
 from bellhouse.web.rest import OF_BODY, Given, StrictRequest, body_of, caller_of, needs, problems
 
 Api = Given[IngestApi]
-_BUSY: Final[tuple[ProblemCode, ...]] = ("rate_limited", "backlog_full", "busy")
+_BUSY: Final[tuple[ProblemCode, ...]] = ("rate_limited", "degraded", "busy")
 
 
 class IngestController(Controller):

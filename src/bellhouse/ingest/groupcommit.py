@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from bellhouse.ingest.accept import Draft, Outcome
+from bellhouse.ingest.degrade import RISES, step_at
+from bellhouse.ingest.steps import Waits
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.ports.telemetry import Telemetry
@@ -25,17 +27,22 @@ class _Entry(msgspec.Struct, gc=False):
 
     drafts: Sequence[Draft]
     outcomes: "asyncio.Future[list[Outcome]]"
+    since: float
+    """Since when (s, monotonic) it waits."""
 
 
 class GroupCommit:
     """The queue before the store's only writer. Each commit takes single requests first, then one part of a batch."""
 
-    def __init__(self, accept: Accept, clock: Clock, telemetry: Telemetry, queue: int) -> None:
+    def __init__(self, accept: Accept, clock: Clock, telemetry: Telemetry, queue: int, waits: Waits) -> None:
         self._accept = accept
         self._clock = clock
         self._telemetry = telemetry
         self._queue = queue
-        self._waiting = 0
+        self._roomy = queue * RISES[0]
+        self._waits = waits
+        self.waiting = 0
+        """How many notifications are queued."""
         self._singles: deque[_Entry] = deque()
         self._parts: deque[_Entry] = deque()
         self._runner: asyncio.Task[None] | None = None
@@ -62,14 +69,29 @@ class GroupCommit:
 
     def admit(self, count: int) -> None:
         """Raise Problem `busy` if so many more do not fit into the queue."""
-        if self._waiting + count > self._queue:
-            raise Problem("busy", f"{self._waiting:,} notifications wait for their commit.", retry_after_s=_RETRY_S)
+        if self.waiting + count > self._queue:
+            raise self.busy
+
+    @property
+    def busy(self) -> Problem:
+        """What those are answered who do not fit in any more."""
+        return Problem("busy", f"{self.waiting:,} notifications wait for their commit.", retry_after_s=_RETRY_S)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the queue has no more room for everybody."""
+        return self.waiting >= self._roomy
+
+    @property
+    def crowding(self) -> int:
+        """The number of the step that says for whom it has room, as full as it is now."""
+        return step_at(self.waiting / self._queue)
 
     def _enqueue(self, queue: deque[_Entry], drafts: Sequence[Draft]) -> "asyncio.Future[list[Outcome]]":
         loop = asyncio.get_running_loop()
-        entry = _Entry(drafts, loop.create_future())
+        entry = _Entry(drafts, loop.create_future(), self._clock.monotonic())
         queue.append(entry)
-        self._waiting += len(drafts)
+        self.waiting += len(drafts)
         if self._runner is None:
             self._runner = loop.create_task(self._run())
         return entry.outcomes
@@ -91,14 +113,18 @@ class GroupCommit:
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
         drafts = [draft for entry in entries for draft in entry.drafts]
-        self._waiting -= len(drafts)
+        self.waiting -= len(drafts)
         started = self._clock.monotonic()
+        self._waits.began(min(entries[0].since, entries[-1].since))  # singles first, in turn, then a part
         try:
             outcomes = await self._accept(drafts)
         except Exception as error:
+            self._waits.ended(self._clock.monotonic())
             await self._fail(entries, error)
             return
-        self._telemetry.committed(len(entries), self._clock.monotonic() - started)
+        ended = self._clock.monotonic()
+        self._waits.ended(ended)
+        self._telemetry.committed(len(entries), ended - started)
         start = 0
         for entry in entries:
             end = start + len(entry.drafts)
@@ -110,7 +136,7 @@ class GroupCommit:
         """Nothing was written. What one entry may have caused must not fail the others: try each alone."""
         if len(entries) > 1 and not isinstance(error, StoreUnavailable):
             for entry in entries:
-                self._waiting += len(entry.drafts)
+                self.waiting += len(entry.drafts)
                 await self._commit((entry,))
             return
         for entry in entries:

@@ -209,7 +209,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     _shared("ingest_backlog", "", "Notifications accepted and not routed yet.", ours=True),
     _shared("wal_bytes", "", "Size of the store's write-ahead log.", ours=True),
     _shared("gauge_read_timestamp_seconds", "gauge", "When the exporter last read these gauges.", ours=True),
-    _own("ingest_degraded_step", "How far ingest protects the backlog: 0 takes everything."),
+    _own("ingest_degraded_step", "Step: 0 open, 1 no_low, 2 no_normal, 3 critical_only, 4 closed."),
     _own("process_started_timestamp_seconds", "When the process began."),
     _own("process_seen_timestamp_seconds", "When the process last showed its figures."),
     _own("process_memory_bytes", "Resident memory of the process."),

@@ -28,7 +28,7 @@ ProblemCode = Literal[
     "rate_limited",
     "bad_request",
     "internal_error",
-    "backlog_full",
+    "degraded",
     "busy",
     "store_unavailable",
     "too_many_connections",
@@ -144,8 +144,10 @@ PROBLEMS: Final[dict[ProblemCode, Meaning]] = {
     "internal_error": Meaning(
         500, "We made a mistake", "Try again; report it with the time of the request if it stays."
     ),
-    "backlog_full": Meaning(
-        503, "Too much is waiting to be delivered", "Nothing was accepted: wait as `Retry-After` says, then try again."
+    "degraded": Meaning(
+        503,
+        "Only more urgent notifications are accepted now",
+        "It was not accepted: wait as `Retry-After` or the detail says, then send it again with the same key.",
     ),
     "busy": Meaning(
         503,

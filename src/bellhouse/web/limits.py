@@ -23,7 +23,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tenant_burst: int = 200_000
     """Notifications that a tenant may send at once."""
     backlog: int = 20_000_000
-    """Accepted and not yet routed or delivered notifications above which nothing more is accepted."""
+    """Records of accepted and unfinished work above which nothing more is accepted."""
+    outbox: int = 10_000_000
+    """Records that may wait for the log in the outbox."""
+    commit_wait_s: float = 5.0
+    """How long a caller may have to wait for its commit."""
+    disk_reserve_bytes: int = 536_870_912
+    """What is kept free on the volume of the data folder; 0 keeps nothing."""
     queue: int = 20_000
     """Notifications that may wait for their commit in this process."""
     request_timeout_s: float = 15.0
