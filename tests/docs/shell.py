@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.docs.pages import Step, steps_of
 
 _BIN = Path(sys.executable).parent
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _LOOK_S = 0.1
 
 

@@ -1,23 +1,21 @@
 """The page about the distributed mode works from its first line to the last, on real engines."""
 
-import socket
 from pathlib import Path
 
+from bellhouse.engines.process import free_port
 from tests.docs.pages import DOCS
 from tests.docs.shell import Shell
 
 
-def test_the_distributed_page_works_from_the_first_line_to_the_last(tmp_path: Path, free_port: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        second = probe.getsockname()[1]
+def test_the_distributed_page_works_from_the_first_line_to_the_last(tmp_path: Path) -> None:
+    first = free_port()
     ports = {
-        "21000": str(free_port),
-        "21001": str(free_port + 1),
-        "21002": str(free_port + 2),
-        "9100": str(second),
-        "8080": str(free_port + 4),
-        "8081": str(free_port + 5),
+        "21000": str(first),
+        "21001": str(first + 1),
+        "21002": str(first + 2),
+        "9100": str(free_port()),
+        "8080": str(free_port()),
+        "8081": str(free_port()),
     }
     shell = Shell(tmp_path, {}, ports)
     try:

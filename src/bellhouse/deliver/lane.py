@@ -162,6 +162,7 @@ class Lane:
                 polled = polled or await self._poll()
                 if polled:
                     await self.work(polled)
+                    self._reader.taken()
                     polled = ()
                 if self._elsewhere and self._clock.monotonic() >= self._look_again_at:
                     await self._look_again()

@@ -92,9 +92,13 @@ class Reader(Protocol):
         none. Never waits. What is not committed is not forgotten by the log, but not polled again by this reader
         unless its partition leaves and returns, or `rejoin` is called.
 
-        What it answers is in the caller's hands until the next call of `poll`, `wait`, `rejoin` or `stop`: until then
-        no partition of it is given away, within reason (some seconds), so that whoever gets it finds what the caller
-        has noted about these records in the store."""
+        What it answers is in the caller's hands until it says `taken`, or polls, rejoins or stops: until then no
+        partition of it is given away, within reason (some seconds), so that whoever gets it finds what the caller has
+        noted about these records in the store."""
+        ...
+
+    def taken(self) -> None:
+        """The store knows what the caller does with what it has polled. Calling it twice is lawful."""
         ...
 
     async def wait(self, timeout_s: float) -> None:
@@ -130,6 +134,10 @@ class Log(Protocol):
 
     def reader(self, topic: str) -> Reader:
         """A new member of the topic's group (`GROUP_OF`)."""
+        ...
+
+    async def probe(self) -> None:
+        """Raise LogUnavailable unless the log answers."""
         ...
 
     async def lags(self) -> Sequence[Lag]:

@@ -82,6 +82,7 @@ class Router:
                     await self._reader.wait(_IDLE_S)
                     continue
                 await self.route(polled)
+                self._reader.taken()
                 polled = ()
             except StoreUnavailable as down:
                 self._logbook.note("error", "Routing waits for the store", reason=down.reason, error=str(down))

@@ -73,6 +73,7 @@ class PostgresIngest:
             rows = await connection.fetch(_SQL["old_acceptances"], old, limit)
             packed = b"".join(row[1] for row in rows)[: limit * KEY_BYTES]
             keys = [packed[i : i + KEY_BYTES] for i in range(0, len(packed), KEY_BYTES)]
+            await connection.execute(_SQL["by_index"])
             await connection.execute(_SQL["forget"], keys, _first_id_after(old))
             await _close(connection, rows, len(packed))
         return len(keys)
@@ -133,6 +134,7 @@ async def _answers(connection: Connection, items: Sequence[Acceptance], now: int
     taken = {key: (item.notification.id, item.fingerprint) for key, item in zip(keys, given, strict=True)}
     lost = sorted(set(keys) - {row[0] for row in rows})
     held = dict(taken)
+    await connection.execute(_SQL["by_index"])
     held.update({key: (first, print_) for key, first, print_ in await connection.fetch(_SQL["held"], lost)})
     for index, item in enumerate(items):
         if item.key is not None and held[item.key][0] != item.notification.id:

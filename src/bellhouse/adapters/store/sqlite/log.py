@@ -61,6 +61,9 @@ class SqliteLog:
                 transaction.run(f"INSERT INTO {log_table(record.topic)} (record) VALUES (?)", (record.value,))
             transaction.topics.update(record.topic for record in records)
 
+    async def probe(self) -> None:
+        """It is where the store is."""
+
     async def lags(self) -> Sequence[Lag]:
         found = []
         for topic in TOPICS:
@@ -116,6 +119,9 @@ class SqliteReader:
         again = self._cursor < self._old
         self._cursor = polled[-1].offset
         return [Polled(r.offset, r.value, again=r.offset <= self._old) for r in polled] if again else polled
+
+    def taken(self) -> None:
+        """Nobody else could come by this topic."""
 
     async def wait(self, timeout_s: float) -> None:
         await self._wait(self._topic, timeout_s)

@@ -14,8 +14,13 @@ SELECT id, state FROM decisions WHERE id = ANY($1::bytea[]);
 -- name: newest
 SELECT id, record FROM notifications WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3;
 
+-- First all of the recipient's, then the newest of them: left to itself the planner may walk all notifications from the
+-- newest down until it has found enough of hers.
 -- name: newest_of_recipient
-SELECT id, record FROM notifications WHERE id < $1 AND id >= $2 AND recipient = $4 ORDER BY id DESC LIMIT $3;
+WITH hers AS MATERIALIZED (
+    SELECT id, record FROM notifications WHERE id < $1 AND id >= $2 AND recipient = $4
+)
+SELECT id, record FROM hers ORDER BY id DESC LIMIT $3;
 
 -- name: recipient
 SELECT recipient FROM recipients WHERE tenant = $1 AND user_id = $2;
