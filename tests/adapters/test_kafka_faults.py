@@ -10,7 +10,7 @@ from tests.kafka_house import KafkaHouse, open_house
 from bellhouse.adapters.log.kafka import KafkaConfig
 from bellhouse.engines.kafka import Kafka
 from bellhouse.ports.log import LogUnavailable, Record
-from bellhouse.testing.log_suite import NORMAL, behind, nothing_more, read, reading, records, values_of
+from bellhouse.testing.log_suite import NORMAL, behind, eventually, nothing_more, read, reading, records, values_of
 
 NOTICED_WITHIN_S = 15.0
 BACK_WITHIN_S = 40.0
@@ -108,6 +108,20 @@ async def _longest_turn() -> float:
             longest = max(longest, loop.time() - before)
     except asyncio.CancelledError:
         return longest
+
+
+async def test_lags_are_told_while_coordinators_come_and_move(house: KafkaHouse, mortal_kafka: Kafka) -> None:
+    assert sum(lag.lag for lag in await house.log.lags()) == 0  # the first of all requests: no group has a coordinator
+    await house.publisher.append(records(range(10)))
+    await asyncio.to_thread(mortal_kafka.restart)
+
+    async def told() -> bool:
+        try:
+            return sum(lag.lag for lag in await house.log.lags()) == 10
+        except LogUnavailable:
+            return False
+
+    await eventually(told, within_s=BACK_WITHIN_S)
 
 
 async def test_a_reader_can_be_stopped_though_the_broker_is_dead(house: KafkaHouse, mortal_kafka: Kafka) -> None:

@@ -123,6 +123,11 @@ def consuming(config: KafkaConfig, topic: str) -> Client:
     return client
 
 
+def observing(config: KafkaConfig, topic: str) -> Client:
+    """What a consumer needs that only asks about the topic's group, and never joins it."""
+    return {**connection(config), "group.id": group_name(config, topic), "enable.auto.commit": False}
+
+
 def producing(config: KafkaConfig, linger_ms: int) -> Client:
     """What an idempotent producer needs."""
     return {

@@ -26,6 +26,19 @@ _UNREACHABLE: Final = frozenset(
     }
 )
 _TIMEOUT: Final = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT})
+MOVING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""Answers of a cluster where something has just moved or been created: asked again, it knows better."""
 _ACCESS: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 """Why a client gets no connection, which whoever waits for an answer learns only as time running out."""
 _REMEDY: Final[dict[int, str]] = {
@@ -89,6 +102,8 @@ class Notes:
             where = ", ".join(self._config.brokers)
             last = f" (last: {self._last})" if self._last else ""
             return LogUnavailable(reason, f"no answer from Kafka at {where}{last}; check it, and kafka.brokers")
+        if code in MOVING and code not in _REMEDY:
+            return LogUnavailable("unreachable", f"{cause.str()}; partitions or groups are moving, try again")
         remedy = _REMEDY.get(code, "see what Kafka's own log says")
         return LogUnavailable("refused", f"{cause.str()}; {remedy}")
 
