@@ -101,6 +101,8 @@ class Database:
                 "statement_timeout": str(round(config.statement_timeout_s * 1000)),
                 "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
                 "jit": "off",
+                # A plan that is made while today's partition is empty is kept, and must not read it whole tomorrow.
+                "enable_seqscan": "off",
             },
         )
 

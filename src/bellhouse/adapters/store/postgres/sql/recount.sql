@@ -1,6 +1,6 @@
 -- A day may have many millions of rows, and whoever asks to count them waits.
 -- name: patience
-SET LOCAL statement_timeout = '15min';
+SELECT set_config('statement_timeout', '15min', true), set_config('enable_seqscan', 'on', true);
 
 -- name: counters
 SELECT level, state, sum(count)::bigint FROM (
