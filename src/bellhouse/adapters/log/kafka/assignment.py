@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
+from threading import Condition, Lock
 from typing import Final
 
 from confluent_kafka import Message
@@ -39,6 +39,9 @@ class Assignment:
         self._shares: dict[int, _Share] = {}
         self._ready: deque[Polled] = deque()
         self._paused: set[int] = set()
+        self._hands = Condition(self._lock)
+        self._in_hand: set[int] = set()
+        """The partitions of what was taken and is not noted in the store yet."""
 
     # --- the consumer's thread ---
 
@@ -71,6 +74,11 @@ class Assignment:
             for partition, end in ends.items():
                 if partition in self._shares:
                     self._shares[partition].mark = end
+
+    def await_hands(self, partitions: Sequence[int], patience_s: float) -> None:
+        """Wait until nothing of these is in the caller's hands, or its patience is over."""
+        with self._hands:
+            self._hands.wait_for(lambda: self._in_hand.isdisjoint(partitions), patience_s)
 
     def left(self, partitions: Iterable[int]) -> None:
         """Forget these and their records."""
@@ -111,6 +119,12 @@ class Assignment:
 
     # --- the event loop ---
 
+    def taken(self) -> None:
+        """Nothing is in the caller's hands any more."""
+        with self._hands:
+            self._in_hand = set()
+            self._hands.notify_all()
+
     def take(self, limit: int) -> list[Polled]:
         with self._lock:
             ready = self._ready
@@ -120,6 +134,8 @@ class Assignment:
             for partition, offset in {record.partition: record.offset for record in reversed(polled)}.items():
                 if self._shares[partition].first < 0:
                     self._shares[partition].first = offset
+            self._in_hand = {record.partition for record in polled}
+            self._hands.notify_all()
             return polled
 
     def done(self, positions: Iterable[Position]) -> None:

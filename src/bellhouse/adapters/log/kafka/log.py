@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig
 from bellhouse.adapters.log.kafka.lags import Lags
 from bellhouse.adapters.log.kafka.notes import Notes
+from bellhouse.adapters.log.kafka.oldest import Oldest
 from bellhouse.adapters.log.kafka.publisher import KafkaPublisher
 from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.domain.words import Priority
@@ -24,6 +25,7 @@ class KafkaLog:
         self._notes = {config: Notes(config, clock, logbook) for config in self._clusters.each()}
         self._publisher = KafkaPublisher(self._clusters, self._notes)
         self._lags = Lags(self._clusters, self._notes, clock)
+        self._oldest = Oldest(self._notes, clock)
 
     def reader(self, topic: str) -> KafkaReader:
         config = self._clusters.of(topic)
@@ -35,9 +37,18 @@ class KafkaLog:
     async def lags(self) -> Sequence[Lag]:
         return await self._lags.read()
 
+    async def probe(self) -> None:
+        await self._lags.probe()
+
+    async def oldest(self) -> Mapping[str, Sequence[bytes]]:
+        return await self._oldest.read(await self._lags.behind())
+
     async def trim(self, limit: int) -> int:  # noqa: ARG002  # Kafka forgets by itself, by the topics' retention
         return 0
 
     async def stop(self) -> None:
-        """Send what is still on its way. Readers are stopped by those who have them. Calling it twice is lawful."""
+        """Send what is still on its way, and close. Readers are stopped by those who have them. Calling it twice is
+        lawful."""
         await self._publisher.stop()
+        await self._lags.stop()
+        await self._oldest.stop()

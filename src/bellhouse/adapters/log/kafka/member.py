@@ -17,10 +17,13 @@ from bellhouse.ports.log import LogUnavailable
 _AT_ONCE: Final = 500
 _BUFFER: Final = 2_000
 """How many records a reader may have ready before its thread stops fetching."""
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.2
+"""How long the thread waits for a record before it looks what else there is to do: shorter costs an idle house more."""
 _STALL_S: Final = 1.0
 """How long the thread waits for room before it pauses the partitions. While it waits it hears of no rebalance; once
 it has paused, what was fetched ahead is forgotten and fetched again."""
+_HANDS_S: Final = 3.0
+"""How long a partition that is to go waits for its records that are in the caller's hands; the group waits as well."""
 _LEAVING_S: Final = 5.0
 """How much longer than its session a member may take to leave. Where the brokers are dead, librdkafka (2.16) can wait
 for a last commit for ever; the group has given such a member up by then."""
@@ -213,6 +216,7 @@ class Member:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [p.partition for p in partitions]
+        self._assignment.await_hands(gone, _HANDS_S)
         self._commits.send_now(gone)
         self._assignment.left(gone)
         consumer.incremental_unassign(partitions)

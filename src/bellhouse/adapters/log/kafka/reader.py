@@ -35,6 +35,9 @@ class KafkaReader:
             self._member.made_room()
         return polled
 
+    def taken(self) -> None:
+        self._assignment.taken()
+
     async def wait(self, timeout_s: float) -> None:
         self._woken.clear()
         self._waiting = True
@@ -51,6 +54,7 @@ class KafkaReader:
         self._assignment.done(done)
 
     async def rejoin(self) -> None:
+        self._assignment.taken()
         await self._done(self._member.begin_anew)
 
     async def pause(self, partitions: Sequence[int]) -> None:
@@ -62,6 +66,7 @@ class KafkaReader:
         self._member.ask(lambda: self._member.release(partitions))
 
     async def stop(self) -> None:
+        self._assignment.taken()
         await asyncio.to_thread(self._member.close)
 
     async def _done(self, act: Callable[[], None]) -> None:
