@@ -130,6 +130,7 @@ class Engine(ABC):
     def kill(self) -> None:
         """SIGKILL the process and all its children, as a power cut does, and wait until they are gone."""
         if self._process is not None:
+            self._freeze()
             tree = self._tree()
             for process in tree:
                 _signal(process, signal.SIGKILL)
@@ -232,6 +233,14 @@ class Engine(ABC):
             return []
         top = psutil.Process(self.pid)
         return [top, *top.children(recursive=True)]
+
+    def _freeze(self) -> None:
+        """Stop the process, if it runs: a child that it made between our look and our kill would live on."""
+        if self.running:
+            top = psutil.Process(self.pid)
+            _signal(top, signal.SIGSTOP)
+            while _alive(top) and top.status() != psutil.STATUS_STOPPED:
+                time.sleep(_POLL_S)
 
     def _end_watch(self) -> None:
         if self._watch is not None:
