@@ -1,15 +1,19 @@
 """A whole platform in the distributed mode, every role in a process of its own, with the same face as a `House`."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from bellhouse.adapters.cache.circuits import REFRESH_S
 from bellhouse.engines.postgres_tools import sql
@@ -36,7 +40,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 """What each process plays: what is critical, and each channel that many use, has a worker of its own."""
 
 LEASE_S = 3
+SESSION_S = 6
+"""Kafka's lower bound, as delivered."""
 
+_NUMBERS = itertools.count(1)
 _START_S = 90.0
 _KEEPER_LOOK_S = 0.02
 _AGAIN_S = 0.1
@@ -59,15 +66,24 @@ class Kept:
         self.log = folder / f"{name}.log"
         self.ends: list[int] = []
         """The exit status of each process that has ended."""
+        self.expected: list[int] = []
+        """Those among them that a test has caused."""
+        self.given: dict[str, str] = {}
+        """What its environment has besides, from its next start on."""
         self._command = command
         self._said = folder / f"{name}.ready"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start a process for it."""
+        """Start a process for it, which has the same name among the others as the one before."""
         with self.log.open("ab") as log, self._said.open("wb") as said:
             self.process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=said, stderr=log, process_group=0
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=log,
+                process_group=0,
+                env={**os.environ, "BELLHOUSE_INSTANCE": self.name, **self.given},
             )
 
     @property
@@ -81,6 +97,11 @@ class Kept:
             return {}
         return said if said["pid"] == self.process.pid else {}
 
+    @property
+    def unexpected(self) -> Counter[int]:
+        """Exit statuses that no test has caused."""
+        return Counter(self.ends) - Counter(self.expected)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if anybody is there."""
         if self.process is not None and self.process.poll() is None:
@@ -92,16 +113,25 @@ class ClusterHouse(House):
 
     heeds_within_s = 2 * REFRESH_S
 
-    def __init__(self, folder: Path, world: World | None, engines: Engines, prefix: str, settings: str = QUICK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        world: World | None,
+        engines: Engines,
+        prefix: str,
+        settings: str = QUICK,
+        roles: Mapping[str, tuple[str, ...]] = ROLES,
+    ) -> None:
         """`prefix` tells the house's topics, groups and keys from those of others; `settings` begin without a table."""
         port = free_port()
         super().__init__(folder, world, 1, f"{_first(port)}{settings}{_tables(engines, prefix)}")
         self.url = f"http://127.0.0.1:{port}"
         self.engines = engines
+        self.prefix = prefix
         self._prepared = False
         self._keeping = threading.Event()
         self._keeper: threading.Thread | None = None
-        self.kept = {name: Kept(name, self._command(play), folder) for name, play in ROLES.items()}
+        self.kept = {name: Kept(name, self._command(play), folder) for name, play in roles.items()}
 
     def _command(self, play: Sequence[str]) -> list[str]:
         command = [sys.executable, "-P", "-m", "bellhouse", "run", *play, "--data", str(self.data), "--json"]
@@ -188,6 +218,10 @@ class ClusterHouse(House):
         ends = [f"{kept.log.name}: …{_tail(kept.log)}" for kept in self.kept.values()]
         return f"not ready: {missing}\n" + "\n".join(ends)
 
+    def said_by(self, role: str) -> str:
+        """Everything that a role's processes wrote."""
+        return self.kept[role].log.read_text(errors="replace")
+
     # --- processes ---
 
     def roles(self) -> Mapping[str, int]:
@@ -204,6 +238,14 @@ class ClusterHouse(House):
         pid = self.pid_of(role)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def expect_end(self, role: str, status: int) -> None:
+        """A test has caused this end of a role's process."""
+        self.kept[role].expected.append(status)
+
+    def unexpected_ends(self) -> dict[str, list[int]]:
+        """The exit statuses of processes that nobody has ended, by role."""
+        return {name: list(extra.elements()) for name, kept in self.kept.items() if (extra := kept.unexpected)}
 
     def restart(self, role: str, within_s: float) -> int:
         """SIGTERM a role, and see another process play it; answers the exit status of the first."""
@@ -241,6 +283,15 @@ class ClusterHouse(House):
         return super().cli(*arguments, status=status, data=data, env=environment, **popen)
 
 
+@contextmanager
+def cluster_engines(request: pytest.FixtureRequest) -> Iterator[tuple[Engines, str]]:
+    """The run's engines with a new database, and a prefix that nobody has on them."""
+    postgres, kafka, valkey = (request.getfixturevalue(name) for name in ("postgres", "kafka", "valkey"))
+    name = f"house_{os.getpid()}_{next(_NUMBERS)}"
+    yield Engines(postgres.create(name), kafka.brokers, valkey.url), f"{name}."
+    postgres.drop(name)
+
+
 def _first(port: int) -> str:
     """What stands before the tables. Workers tell providers where to call back, so all know the API's port."""
     return f"""
@@ -260,7 +311,7 @@ brokers = ["{engines.brokers}"]
 topic_prefix = "{prefix}"
 partitions = 2
 replication = 1
-session_timeout_s = 6
+session_timeout_s = {SESSION_S}
 [redis]
 url = "{engines.valkey}"
 prefix = "{prefix}"

@@ -1,15 +1,12 @@
 """A world and a house for a module's tests, in two processes, in one, and in many; each test begins in calm."""
 
-import itertools
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.client import Client
-from tests.acceptance.cluster import ClusterHouse, Engines
+from tests.acceptance.cluster import ClusterHouse, cluster_engines
 from tests.acceptance.house import PROVIDERS, House, World
 from tests.acceptance.kills import table
 from tests.acceptance.people import define
@@ -21,18 +18,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     running = World(tmp_path_factory.mktemp("world"))
     yield running
     running.stop()
-
-
-_NUMBERS = itertools.count(1)
-
-
-@contextmanager
-def cluster_engines(request: pytest.FixtureRequest) -> Iterator[tuple[Engines, str]]:
-    """The run's engines with a new database, and a prefix that nobody has on them."""
-    postgres, kafka, valkey = (request.getfixturevalue(name) for name in ("postgres", "kafka", "valkey"))
-    name = f"house_{os.getpid()}_{next(_NUMBERS)}"
-    yield Engines(postgres.create(name), kafka.brokers, valkey.url), f"{name}."
-    postgres.drop(name)
 
 
 @pytest.fixture(scope="module", params=[2, 1, "cluster"], ids=["two-processes", "one-process", "cluster"])

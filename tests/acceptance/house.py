@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from bellhouse.simulator.client import SimulatorClient
 from tests.acceptance.client import Client
@@ -210,6 +213,13 @@ class House:
         if role == "supervisor":
             self.process.wait()
         return pid
+
+    def in_flight(self) -> int:
+        """How many deliveries are being sent, by the store's own count."""
+        database = str(self.data / "bellhouse.db")
+        with closing(apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            rows = connection.execute("SELECT sum(count) FROM ledger WHERE level = 'delivery' AND state = 'in_flight'")
+            return int(rows.fetchall()[0][0] or 0)
 
     # --- the API ---
 

@@ -6,12 +6,14 @@ import resource
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.client import Client
+from tests.acceptance.cluster import ClusterHouse, cluster_engines
 from tests.acceptance.house import House
 from tests.acceptance.people import DATA, Person, define, person
 from tests.acceptance.waiting import wait_until
@@ -26,10 +28,16 @@ sampling = "off"
 """
 
 
-@pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="module", params=["two-processes", "cluster"])
+def open_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose providers send nothing."""
-    with House(tmp_path_factory.mktemp("bad") / "data", None, 2, SETTINGS) as house:
+    folder = tmp_path_factory.mktemp("bad") / "data"
+    with ExitStack() as ended:
+        if request.param == "cluster":
+            engines, prefix = ended.enter_context(cluster_engines(request))
+            house = ended.enter_context(ClusterHouse(folder, None, engines, prefix, SETTINGS))
+        else:
+            house = ended.enter_context(House(folder, None, 2, SETTINGS))
         define(house.client())
         yield house
 

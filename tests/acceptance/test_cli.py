@@ -13,9 +13,9 @@ from tests.acceptance.people import of, person
 from tests.acceptance.waiting import wait_until
 
 
-@pytest.fixture(scope="module", params=[2], ids=["two-processes"])
+@pytest.fixture(scope="module", params=[2, "cluster"], ids=["two-processes", "cluster"])
 def shared_house(shared_house: House) -> House:
-    """One house is enough: the commands do not know how many processes there are."""
+    """One house of each store is enough: the commands do not know how many processes there are."""
     return shared_house
 
 
@@ -23,14 +23,14 @@ def dead(house: House, client: Client, count: int) -> list[str]:
     """Make so many dead letters; answers their delivery ids."""
     assert house.world is not None
     ada = person(client)
-    client.post("/v1/breakers/fcm/close")
+    house.force("fcm", "close")
     house.world.dial("fcm", errors={"internal": 1})
     since = datetime.now(UTC).isoformat()
     sent = [client.send(ada.id, "order", data={"who": "A", "n": 1}, channels=["push"]) for _ in range(count)]
     letters = f"/v1/dead-letters?channel=push&since={quote(since)}"
     wait_until(lambda: len(client.get(letters)["dead_letters"]) == count)
     house.world.dial("fcm", errors=None)
-    client.post("/v1/breakers/fcm/reset")
+    house.force("fcm", "reset")
     return [of(client.story(identifier), "push")["id"] for identifier in sent]
 
 
@@ -101,6 +101,7 @@ def test_breakers_are_listed_and_forced(house: House, client: Client) -> None:
         return str(rows[0]["forced"])
 
     assert forced(house.cli_json("breaker", "open", "sendgrid")) == "open"
+    house.force("sendgrid", "open")
     assert forced(house.cli_json("breaker", "list")) == "open"
     assert "sendgrid" in house.cli("breaker", "list")
     ada = person(client)

@@ -1,0 +1,142 @@
+"""The kill matrix of the distributed mode: every role in the middle of every stage, and all that they stand on."""
+
+import itertools
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from bellhouse.engines.kafka import Kafka
+from bellhouse.engines.postgres import Postgres
+from bellhouse.engines.valkey import Valkey
+from tests.acceptance.cluster import LEASE_S, ROLES, SESSION_S, ClusterHouse, Engines
+from tests.acceptance.matrix import MUST_BE_BACK_S, SETTINGS, Matrix, Way, slow_world, trafficked
+from tests.acceptance.traffic import EMAIL, PUSH, SMS
+from tests.acceptance.waiting import wait_until
+
+WAYS: Mapping[str, Way] = {
+    "api": Way("order", PUSH),
+    "relay": Way("order", PUSH),
+    "router": Way("order", PUSH),
+    "critical": Way("alert", PUSH),
+    "push": Way("order", PUSH),
+    "email": Way("order", EMAIL),
+    "others": Way("order", SMS),
+    "scheduler": Way("order", PUSH, in_s=0.2),
+    "exporter": Way("order", PUSH),
+}
+"""What passes a role."""
+
+DRAIN_S = 5.0
+"""As the settings have it."""
+
+_NUMBERS = itertools.count(1)
+
+
+class Ground(NamedTuple):
+    """Engines of these tests' own, which may be killed."""
+
+    postgres: Postgres
+    kafka: Kafka
+    valkey: Valkey
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """One set for all of them, one after the other."""
+    with ExitStack() as running:
+        yield Ground(*(running.enter_context(engine()) for engine in (Postgres, Kafka, Valkey)))
+
+
+class ClusterMatrix(Matrix):
+    """Kills of processes of which each plays one role."""
+
+    house: ClusterHouse
+
+    def kill(self, stage: str, role: str) -> None:
+        """Be in the middle of `stage`, kill a role's process, and see another one play it."""
+        self.strike(stage, role, lambda: self._kill(role), WAYS[role])
+
+    def _kill(self, role: str) -> None:
+        pid = self.house.kill(role)
+        self.count_in_flight()
+        self.house.expect_end(role, -signal.SIGKILL)
+        wait_until(lambda: self.house.roles().get(role, pid) != pid, MUST_BE_BACK_S, self.house.said)
+
+    def lose(self, stage: str, engine: Postgres | Kafka | Valkey) -> None:
+        """Be in the middle of `stage`, kill an engine and start it again, and see everything go on."""
+
+        def restart() -> None:
+            self.count_in_flight()
+            engine.kill()
+            engine.start()
+
+        self.strike(stage, engine.name, restart, Way("order", PUSH))
+        for way in WAYS.values():
+            self.arrives(way)
+
+
+@contextmanager
+def matrix(
+    folder: Path, ground: Ground, seed: int, roles: Mapping[str, tuple[str, ...]] = ROLES
+) -> Iterator[ClusterMatrix]:
+    """A house under traffic in a world that takes its time."""
+    name = f"killed_{next(_NUMBERS)}"
+    engines = Engines(ground.postgres.create_database(name), ground.kafka.brokers, ground.valkey.url)
+    with slow_world(folder / "world", seed) as world:
+        house = ClusterHouse(folder / "data", world, engines, f"{name}.", SETTINGS, roles)
+        with trafficked(house, seed) as traffic:
+            yield ClusterMatrix(house, world, traffic, seed)
+
+
+STAGES = ("singles", "batch", "routing", "sending", "critical", "callbacks", "due", "replay")
+
+
+PARTS = (("api", "relay", "router"), ("critical", "push"), ("email", "others", "scheduler", "exporter"))
+
+
+@pytest.mark.parametrize("roles", PARTS, ids=" ".join)
+def test_nothing_that_was_accepted_is_lost_by_a_kill(roles: tuple[str, ...], ground: Ground, tmp_path: Path) -> None:
+    with matrix(tmp_path, ground, seed=len(roles)) as running:
+        for role in roles:
+            for stage in STAGES:
+                running.kill(stage, role)
+        running.finish(" ".join(roles))
+        assert running.house.unexpected_ends() == {}
+
+
+@pytest.mark.parametrize("engine", ["postgres", "kafka", "valkey"])
+def test_nothing_that_was_accepted_is_lost_with_an_engine(engine: str, ground: Ground, tmp_path: Path) -> None:
+    with matrix(tmp_path, ground, seed=7) as running:
+        for stage in ("batch", "routing", "sending", "callbacks", "due"):
+            running.lose(stage, getattr(ground, engine))
+        running.finish(f"loss of {engine}")
+        assert running.house.unexpected_ends() == {}, "an engine's end ends no process"
+
+
+def test_a_process_that_wakes_after_its_lease_has_been_taken_for_dead(ground: Ground, tmp_path: Path) -> None:
+    beside = {**ROLES, "push beside": ROLES["push"], "router beside": ROLES["router"]}
+    with matrix(tmp_path, ground, seed=11, roles=beside) as running:
+        house = running.house
+        for stage, role in (("sending", "push"), ("routing", "router"), ("sending", "push")):
+
+            def stand_still(role: str = role) -> None:
+                with house.paused(role):
+                    running.count_in_flight()
+                    running.let_pass(LEASE_S + SESSION_S + 1)
+                    running.arrives(WAYS[role])
+
+            running.strike(stage, f"{role} (paused)", stand_still, WAYS[role])
+        running.finish("paused")
+
+
+def test_a_rolling_restart_repeats_nothing(ground: Ground, tmp_path: Path) -> None:
+    with matrix(tmp_path, ground, seed=13) as running:
+        for role in ROLES:
+            running.sending()
+            assert running.house.restart(role, DRAIN_S + 2.0) == 0, f"{role} drains in its time"
+            running.arrives(WAYS[role])
+        running.finish("rolling restart")
