@@ -9,7 +9,7 @@ PACKAGE := pyproject.toml README.md
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-cluster setup-dev demo cluster-demo serve simulator test lint format bench docs lock clean
+.PHONY: help setup setup-cluster setup-dev demo cluster-demo serve simulator test lint format bench bench-cluster docs lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ format: setup-dev ## Put every file into the house's style
 
 bench: setup-dev ## Measure cost, rate and latency against their targets (ARGS="--quick")
 	@$(BIN)/bellhouse bench -- $(ARGS)
+
+bench-cluster: setup-dev ## The same of the distributed mode, on engines of its own (ARGS="--quick")
+	@$(BIN)/python -m benchmarks.cluster $(ARGS)
 
 docs: setup ## Write the reference pages that are made from the code
 	$(BIN)/python docs/generate.py

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,8 +62,8 @@ class Run:
         return json.dumps({**asdict(self), "figures": figures}, indent=2, ensure_ascii=False)
 
 
-def machine() -> str:
-    """What this machine is, in a line."""
+def machine(engines: str = f"SQLite {apsw.sqlite_lib_version()}") -> str:
+    """What this machine is, in a line, with the versions of what is measured on it."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -70,7 +71,7 @@ def machine() -> str:
             break
     return (
         f"{model}, {len(os.sched_getaffinity(0))} cores, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
+        f"Python {platform.python_version()}, {engines}"
     )
 
 
@@ -103,31 +104,45 @@ def text(run: Run) -> str:
     return "\n".join([run.machine, f"{run.command}: {run.size}, {run.seconds:.0f} s", "", *lines])
 
 
-def markdown(run: Run, picture: str) -> str:
-    """The page `docs/benchmarks.md`."""
+@dataclass(frozen=True)
+class Page:
+    """What a page of figures says about them as a whole."""
+
+    title: str
+    paragraphs: Sequence[str]
+
+
+EMBEDDED = Page(
+    "What it costs and how fast it is",
+    (
+        "CPU is user and system time of Bellhouse's own processes (supervisor, API and bulk), by their own clocks; the "
+        "simulator and the load generator are processes of their own and not counted, but share the cores. "
+        "`synchronous=FULL`, every record kept. A limit is what the same machine does in the same run without "
+        "Bellhouse, and the ratio is how many times that ours is. `aim` and `must` say which target was reached. "
+        "Absolute values differ from machine to machine; ratios hold better.",
+    ),
+)
+
+
+def markdown(run: Run, picture: str, page: Page = EMBEDDED) -> str:
+    """A page of `docs/`."""
     rows = []
     for figure in run.figures:
         limit = f"{number(figure.limit)} {figure.limit_name}" if figure.limit is not None else ""
         ratio = f"{figure.ratio:.2f}" if figure.ratio else ""
         measured = f"{number(figure.value)} {figure.unit}"
         rows.append(f"| {figure.name} | {measured} | {target(figure)} | {figure.verdict} | {limit} | {ratio} |")
-    notes = [f"* **{figure.name}**: {figure.note}" for figure in run.figures if figure.note]
+    notes = [_wrapped(f"* **{figure.name}**: {figure.note}", "  ") for figure in run.figures if figure.note]
+    paragraphs = [f"Machine: {run.machine}. Size: {run.size}. It took {run.seconds:.0f} s.", *page.paragraphs]
     return "\n".join(
         [
-            "# What it costs and how fast it is",
+            f"# {page.title}",
             "",
             "Every figure of this page comes from one run of one command on one machine; run it on yours:",
             "",
             f"    {run.command}",
             "",
-            f"Machine: {run.machine}. Size: {run.size}. It took {run.seconds:.0f} s.",
-            "",
-            "CPU is user and system time of Bellhouse's own processes (supervisor, API and bulk), read from",
-            "`/proc/PID/stat`; the simulator and the load generator are processes of their own and not counted, but",
-            "share the cores. `synchronous=FULL`, every record kept. A limit is what the same machine does in the same",
-            "run without Bellhouse, and the ratio is how many times that ours is. `aim` and `must` say which target",
-            "was reached. Absolute values differ from machine to machine; ratios hold better.",
-            "",
+            *(line for paragraph in paragraphs for line in (_wrapped(paragraph), "")),
             f"![The figures against their targets]({picture})",
             "",
             "| figure | measured | target | reached | limit here | ratio |",
@@ -140,3 +155,7 @@ def markdown(run: Run, picture: str) -> str:
             "",
         ]
     )
+
+
+def _wrapped(paragraph: str, indent: str = "") -> str:
+    return textwrap.fill(paragraph, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

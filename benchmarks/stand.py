@@ -133,7 +133,7 @@ async def _prepare(data: Path) -> None:
             key = development_key(house.data)
             assert key is not None  # made at the first start of the folder, which is ours
             client = Client(house.url, key, CLOCK)
-            await _define(client)
+            await define(client)
             await client.close()
         finally:
             await house.child.stop()
@@ -141,7 +141,8 @@ async def _prepare(data: Path) -> None:
     await asyncio.to_thread(shutil.copytree, _prepared[0], data, dirs_exist_ok=True)
 
 
-async def _define(client: Client) -> None:
+async def define(client: Client) -> None:
+    """The workload's types, templates and people, through the API."""
     for name, kind in TYPES.items():
         content = {"email": _MAIL} if name == "bench_mail" else {"push": _PUSH}
         sample = {"order": "A-1", "eta": "10:00"}
