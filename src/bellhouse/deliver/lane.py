@@ -155,9 +155,13 @@ class Lane:
 
     async def _poll_until_drained(self) -> None:
         polled: Sequence[Polled] = ()
+        lease_lost = False
         while not self._draining:
             await self._settler.wait_for_room(self._parts.settings.window)
             try:
+                if lease_lost:
+                    await self._reader.rejoin()
+                    polled, lease_lost = (), False
                 # What could not be begun is tried again before anything else is polled.
                 polled = polled or await self._poll()
                 if polled:
@@ -167,8 +171,7 @@ class Lane:
                 if self._elsewhere and self._clock.monotonic() >= self._look_again_at:
                     await self._look_again()
             except LeaseLost:
-                polled = ()
-                await self._reader.rejoin()
+                lease_lost = True
             except StoreUnavailable as down:
                 self._parts.logbook.note("error", "Delivering waits for the store", reason=down.reason, error=str(down))
                 await self._clock.sleep(_AWAY_S)

@@ -113,7 +113,8 @@ class Reader(Protocol):
 
     async def rejoin(self) -> None:
         """Forget what was polled and not committed, and begin anew at the group's positions: for a reader that was
-        away so long that others may have taken over its partitions."""
+        away so long that others may have taken over its partitions. Raises LogUnavailable where the group cannot be
+        asked; then nothing has been forgotten, and it is called again."""
         ...
 
     async def pause(self, partitions: Sequence[int]) -> None:

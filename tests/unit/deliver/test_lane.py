@@ -27,9 +27,9 @@ from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import Channel
-from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
+from bellhouse.ports.log import GROUP_OF, LogUnavailable, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.provider import Message, Report, Sheet
-from bellhouse.ports.store import Claim, Routed, Settlement, StoreUnavailable
+from bellhouse.ports.store import Claim, LeaseLost, Routed, Settlement, StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.templates.render import Renderer
 from bellhouse.testing.clock import ManualClock
@@ -265,6 +265,36 @@ async def test_a_lane_outlives_a_store_that_cannot_be_read_or_written(
     monkeypatch.setattr(deliver, "settle", failing("settling", deliver.settle))
     await stage.begin()
     await stage.until(lambda: stage.ended({"sent": 3}))
+    assert len(stage.provider.calls) == 3
+
+
+async def test_a_lane_that_lost_its_lease_while_the_log_is_away_too_joins_again_when_it_is_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.planned(await stage.found(), 3)
+    down = {"beginning": 1, "rejoining": 2}
+    deliver = stage.store.deliver
+    lane = stage.lane()
+    begin, rejoin = deliver.begin, lane._reader.rejoin
+
+    async def loses_its_lease(*given: Any) -> Any:
+        down["beginning"] -= 1
+        if down["beginning"] == 0:
+            raise LeaseLost
+        return await begin(*given)
+
+    async def cannot_ask() -> None:
+        down["rejoining"] -= 1
+        if down["rejoining"] >= 0:
+            raise LogUnavailable("io", "no broker answers")
+        await rejoin()
+
+    monkeypatch.setattr(deliver, "begin", loses_its_lease)
+    await lane.start()
+    monkeypatch.setattr(lane._reader, "rejoin", cannot_ask)
+    stage.running = asyncio.create_task(lane.run())
+    await stage.until(lambda: stage.ended({"sent": 3}))
+    assert down["rejoining"] == -1
     assert len(stage.provider.calls) == 3
 
 
