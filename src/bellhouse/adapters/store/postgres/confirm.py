@@ -1,7 +1,10 @@
 """What confirm asks of the store: news made durable, and deliveries moved by it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+import asyncpg
 
 from bellhouse.adapters.store.codec import decode_decision, decode_notification
 from bellhouse.adapters.store.postgres.database import Connection, Database
@@ -31,6 +34,12 @@ class PostgresConfirm:
         self._database = database
 
     async def news(self, rows: Sequence[NewsRow]) -> NewsResult:
+        with contextlib.suppress(asyncpg.CheckViolationError):
+            return await self._news(rows)
+        # A day was dropped while its news was being written: nobody knows of its deliveries any more.
+        return await self._news(rows)
+
+    async def _news(self, rows: Sequence[NewsRow]) -> NewsResult:
         async with self._database.connection() as connection:
             # A decision never changes, so it is looked up before anything is locked.
             planned = await _planned(connection, {row.delivery for row in rows})

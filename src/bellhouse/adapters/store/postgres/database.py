@@ -26,9 +26,11 @@ _UNREACHABLE: Final = (
     "unreachable",
     "check that PostgreSQL runs and store.url is right; service resumes by itself",
 )
+_READ_ONLY: Final = ("read_only", "store.url must lead to the primary: name all hosts in it")
 _UNAVAILABLE: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (asyncpg.DiskFullError, "disk_full", "free space on PostgreSQL's volume; service resumes by itself"),
-    (asyncpg.ReadOnlySQLTransactionError, "read_only", "store.url must lead to the primary: name all hosts in it"),
+    (asyncpg.ReadOnlySQLTransactionError, *_READ_ONLY),
+    (asyncpg.TargetServerAttributeNotMatched, *_READ_ONLY),
     (asyncpg.TooManyConnectionsError, "busy", "raise max_connections of PostgreSQL, or lower store.pool"),
     (
         asyncpg.InsufficientResourcesError,

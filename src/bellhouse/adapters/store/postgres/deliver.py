@@ -3,7 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import asyncpg
+import msgspec
+
 from bellhouse.adapters.store.codec import encode
+from bellhouse.adapters.store.postgres import partitions
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.deadletters import put_dead_letters
 from bellhouse.adapters.store.postgres.due import wait
@@ -21,11 +25,22 @@ from bellhouse.adapters.store.postgres.ledger import columns, count
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.postgres.recipients import retire, suppress
 from bellhouse.adapters.store.postgres.route import read_facts
+from bellhouse.adapters.store.postgres.takeover import (
+    Hands,
+    Work,
+    begun_by_others,
+    each_step_once,
+    ended,
+    lane_of,
+    lock_acts,
+    refuse_what_is_being_sent,
+    since,
+    work_of,
+)
 from bellhouse.adapters.store.standing import by_delivery, pack, standing_of, unpack, waiting_as
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.doorbell import DUE, outbox_bell
-from bellhouse.ports.log import deliveries_topic
 from bellhouse.ports.store import (
     Claim,
     InboxItem,
@@ -34,14 +49,23 @@ from bellhouse.ports.store import (
     Outcome,
     Sending,
     Settlement,
+    Standing,
     Standings,
     StoreUnavailable,
 )
 
 _SQL: Final = queries("deliver")
 
-Work = tuple[DeliveryId, int]
-"""A delivery's step."""
+_COPY: Final = Standing(stale=True, superseded=False)
+"""A record whose like is in the same batch."""
+
+
+class _Doubt(msgspec.Struct, frozen=True):
+    """A beginning whose commit was not answered: its intent may stand, or come to stand yet."""
+
+    intent: int
+    transaction: str
+    tally: Tally
 
 
 class PostgresDeliver:
@@ -51,40 +75,41 @@ class PostgresDeliver:
         """`process` is the member under whose name intents are noted (`members.py`)."""
         self._database = database
         self._process = process
-        self._doubtful: list[tuple[int, Tally]] = []
-        """Intents whose commit was not answered: they may stand, and are taken back before anything else is begun."""
+        self._hands = Hands()
+        self._doubtful: list[_Doubt] = []
+        """Taken back before anything else is begun."""
 
     async def standings(self, claims: Sequence[Claim]) -> Standings:
         if self._doubtful:
-            async with self._database.transaction() as connection:
-                await self._take_back(connection)
+            await self._clear_doubts()
+        shared = [claim for claim in claims if self._hands.may_be_shared(claim)]
         async with self._database.connection() as connection:
             as_of = int(await connection.fetchval(_SQL["last_act"]))
+            # Intents before events: whoever settles meanwhile is seen in the one or in the other.
+            sending = await self._sending(connection, shared) if shared else {}
             known = by_delivery(await read_events(connection, [claim.delivery.id for claim in claims]))
             newest = await _newest_of_collapse_keys(connection, claims)
             facts = await read_facts(connection, ((c.notification.tenant, c.notification.recipient) for c in claims))
-            again = [claim for claim in claims if claim.again]
-            sending = await self._sending(connection, again) if again else {}
-        standings = [
-            standing_of(
-                claim,
-                known.get(claim.delivery.id),
-                newest,
-                sending.get((claim.delivery.id, claim.delivery.step), "no"),
-            )
-            for claim in claims
-        ]
+        self._hands.learn(shared, sending)
+        standings = []
+        seen: set[Work] = set()
+        for claim in claims:
+            work = work_of(claim)
+            rows, state = known.get(claim.delivery.id), sending.get(work, "no")
+            standings.append(_COPY if work in seen else standing_of(claim, rows, newest, state))
+            seen.add(work)
+        self._hands.take(claims, standings)
         return Standings(standings, facts, as_of)
 
     async def _sending(self, connection: Connection, claims: Sequence[Claim]) -> Mapping[Work, Sending]:
         """Which of these records' steps are named in open intents. A process that has died is given up first, so that
         it can begin nothing more should it only have slept."""
-        lanes = sorted({deliveries_topic(claim.delivery.channel, claim.delivery.priority) for claim in claims})
+        lanes = sorted({lane_of(claim) for claim in claims})
         rows = await connection.fetch(_SQL["sending"], lanes)
         if any(not alive for _, _, alive in rows):
             await connection.execute(_SQL["give_up"], sorted({process for _, process, alive in rows if not alive}))
             rows = await connection.fetch(_SQL["sending"], lanes)
-        wanted = {(claim.delivery.id, claim.delivery.step) for claim in claims}
+        wanted = {work_of(claim) for claim in claims}
         found: dict[Work, Sending] = {}
         for packed, process, alive in rows:
             state: Sending = "elsewhere" if alive or process == self._process else "interrupted"
@@ -95,41 +120,76 @@ class PostgresDeliver:
         self, lane: str, claims: Sequence[Claim], as_of: int, now: int
     ) -> tuple[int, frozenset[DeliveryId]]:
         tally = Tally()
-        number = 0
+        number, transaction = 0, ""
+        taking_over = any(claim.again for claim in claims)
         try:
             async with self._database.transaction() as connection:
-                await self._take_back(connection)
-                # A cancellation holds this lock alone: it sees our intent, or we see it.
-                await connection.execute(_SQL["share_acts"])
-                last_act, trusted = await connection.fetchrow(_SQL["may_begin"], self._process)
-                if not trusted:
+                # Whoever cancels or takes over holds this lock alone: it sees our intent, or we see its act.
+                await lock_acts(connection, [lane] if taking_over else [])
+                done = await since(connection, self._process, as_of)
+                if not done.trusted:
                     raise LeaseLost
-                ended = await _ended(
-                    connection, claims if last_act != as_of else [c for c in claims if c.delivery.calls]
-                )
-                going = [claim for claim in claims if claim.delivery.id not in ended]
-                if not going:
-                    return 0, ended
+                cleared = await self._take_back(connection)
+                closer = taking_over or done.concerns(lane)
+                asked = [c for c in claims if closer or c.delivery.calls or c.delivery.id in done.acts]
+                gone = await ended(connection, asked, closer)
+                going = [claim for claim in claims if claim.delivery.id not in gone]
+                if closer:
+                    await refuse_what_is_being_sent(connection, lane, going)
                 for claim in going:
                     tally.delivery(claim.notification.tenant, claim.delivery.id, waiting_as(claim), "in_flight")
-                packed = pack((claim.delivery.id, claim.delivery.step) for claim in going)
-                number = await connection.fetchval(_SQL["intend"], lane, self._process, now, packed, *columns(tally))
-            return number, ended
+                if going:
+                    packed = pack(work_of(claim) for claim in going)
+                    number, transaction = await connection.fetchrow(
+                        _SQL["intend"], lane, self._process, now, packed, *columns(tally), taking_over
+                    )
         except StoreUnavailable:
             if number:
-                self._doubtful.append((number, tally))
+                self._doubtful.append(_Doubt(number, transaction, tally))
             raise
+        self._forget(cleared)
+        self._hands.begun(claims, gone)
+        return number, gone
 
-    async def _take_back(self, connection: Connection) -> None:
-        for number, tally in list(self._doubtful):
-            if await connection.fetchval(_SQL["take_back"], number) is not None:
-                await count(connection, tally, backwards=True)
-            self._doubtful.remove((number, tally))
+    async def _clear_doubts(self) -> None:
+        async with self._database.transaction() as connection:
+            if await connection.fetchval(_SQL["stay"], self._process) is None:
+                raise LeaseLost
+            cleared = await self._take_back(connection)
+        self._forget(cleared)
+
+    async def _take_back(self, connection: Connection) -> Sequence["_Doubt"]:
+        """Take back what may have been begun without a word; answers what may be forgotten when that is durable."""
+        doubts = tuple(self._doubtful)
+        for doubt in doubts:
+            if await connection.fetchval(_SQL["may_come_yet"], doubt.transaction):
+                raise StoreUnavailable("busy", "a commit whose answer was lost is still under way; try again")
+            if await connection.fetchval(_SQL["take_back"], doubt.intent) is not None:
+                await count(connection, doubt.tally, backwards=True)
+        return doubts
+
+    def _forget(self, cleared: Sequence["_Doubt"]) -> None:
+        self._doubtful = [doubt for doubt in self._doubtful if doubt not in cleared]
 
     async def settle(self, settlement: Settlement) -> None:
-        outcomes = settlement.outcomes
+        try:
+            await self._settle(settlement)
+        except asyncpg.CheckViolationError:
+            # The log has kept records of a day for longer than the store has kept the day.
+            await self._settle(await self._of_days_that_are_kept(settlement))
+
+    async def _of_days_that_are_kept(self, settlement: Settlement) -> Settlement:
+        kept = await partitions.kept(self._database, [outcome.event.delivery for outcome in settlement.outcomes])
+        return msgspec.structs.replace(
+            settlement,
+            outcomes=[outcome for outcome in settlement.outcomes if outcome.event.delivery in kept],
+            dead_letters=[letter for letter in settlement.dead_letters if letter.delivery.id in kept],
+        )
+
+    async def _settle(self, settlement: Settlement) -> None:
+        outcomes = each_step_once(settlement.outcomes)
         async with self._database.transaction() as connection:
-            gone = await _overtaken(connection, outcomes)
+            gone = await self._overtaken(connection, outcomes)
             if gone:
                 outcomes = [outcome for outcome in outcomes if outcome.event.delivery not in gone]
             late = await _write_events(connection, outcomes)
@@ -141,6 +201,7 @@ class PostgresDeliver:
             await put_dead_letters(connection, letters)
             await suppress(connection, settlement.suppressions)
             await retire(connection, settlement.retirements)
+        self._hands.settled(settlement.outcomes)
         bells = {outbox_bell(letter.delivery.priority) for letter in letters}
         if any(outcome.again is not None for outcome in outcomes):
             bells.add(DUE)
@@ -148,6 +209,30 @@ class PostgresDeliver:
             self._database.ring(frozenset(bells))
         if settlement.outcomes:
             await merge_early_news(self._database, [outcome.event.delivery for outcome in settlement.outcomes])
+
+    async def _overtaken(self, connection: Connection, outcomes: Sequence[Outcome]) -> frozenset[DeliveryId]:
+        """Deliveries that this process was not sending and that something else has moved since they were polled: a
+        cancellation, news of an earlier attempt, or another who holds the same record. What was concluded about them no
+        longer holds.
+
+        While a delivery is being sent its intent keeps the others away, so only the rest are asked about.
+        """
+        unsent = [outcome.event for outcome in outcomes if outcome.event.previous != "in_flight"]
+        if not unsent:
+            return frozenset()
+        identifiers = [event.delivery for event in unsent]
+        lanes = self._hands.lanes_of(unsent)
+        await lock_acts(connection, lanes)
+        await lock_steps(connection, identifiers)
+        begun = await begun_by_others(connection, self._process, unsent, lanes) | self._hands.named(unsent)
+        states = await states_of(connection, identifiers)
+        return frozenset(
+            event.delivery
+            for event in unsent
+            if (event.delivery, event.n) in begun
+            or states[event.delivery].steps > event.n
+            or states[event.delivery].state != event.previous
+        )
 
     async def open_intents(self, lane: str) -> Sequence[Intent]:  # noqa: ARG002 - `standings` tells it of each record
         return ()
@@ -176,36 +261,6 @@ async def _newest_of_collapse_keys(connection: Connection, claims: Sequence[Clai
     return {(recipient, key): newest for recipient, key, newest in rows}
 
 
-async def _ended(connection: Connection, claims: Sequence[Claim]) -> frozenset[DeliveryId]:
-    """Those of the claims that need no sending any more: cancelled, or answered by news since they were polled."""
-    if not claims:
-        return frozenset()
-    identifiers = [claim.delivery.id for claim in claims]
-    await lock_steps(connection, identifiers)
-    states = await states_of(connection, identifiers)
-    return frozenset(claim.delivery.id for claim in claims if states[claim.delivery.id].state != waiting_as(claim))
-
-
-async def _overtaken(connection: Connection, outcomes: Sequence[Outcome]) -> frozenset[DeliveryId]:
-    """Deliveries that nobody was sending and that something else has moved since they were polled: a cancellation, or
-    news of an earlier attempt. What was concluded about them no longer holds.
-
-    While a delivery is being sent its intent keeps both away, so only the others are asked about.
-    """
-    unsent = [outcome.event for outcome in outcomes if outcome.event.previous != "in_flight"]
-    if not unsent:
-        return frozenset()
-    identifiers = [event.delivery for event in unsent]
-    await connection.execute(_SQL["share_acts"])
-    await lock_steps(connection, identifiers)
-    states = await states_of(connection, identifiers)
-    return frozenset(
-        event.delivery
-        for event in unsent
-        if states[event.delivery].steps > event.n or states[event.delivery].state != event.previous
-    )
-
-
 async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> frozenset[DeliveryId]:
     """Insert the outcomes' events; answers the deliveries whose step has an outcome already.
 
@@ -213,7 +268,8 @@ async def _write_events(connection: Connection, outcomes: Sequence[Outcome]) -> 
     """
     if not outcomes:
         return frozenset()
-    steps = [_step(outcome) for outcome in outcomes]
+    # In one order, so that two that write the same steps wait for one another in turn.
+    steps = sorted(_step(outcome) for outcome in outcomes)
     inserted = await insert_steps(connection, steps)
     if len(inserted) == len(steps):
         return frozenset()

@@ -66,6 +66,8 @@ async def merge_early_news(database: Database, deliveries: Sequence[DeliveryId])
     if not waiting:
         return 0
     async with database.transaction() as connection:
+        # Steps before the notes of early news: whoever brings more news takes them in this order.
+        await lock_steps(connection, [row[0] for row in waiting])
         taken = [DeliveryId(row[0]) for row in await connection.fetch(_SQL["take"], [row[0] for row in waiting])]
         seen = await look(connection, taken)
         settled = [identifier for identifier in taken if not seen.sending.has(identifier, seen.states[identifier])]
@@ -74,12 +76,12 @@ async def merge_early_news(database: Database, deliveries: Sequence[DeliveryId])
         tenants = await _tenants(connection, settled)
         for identifier in settled:
             standing = seen.states[identifier]
-            before = _counted(standing, seen.rows[identifier])
-            if before != standing.state:
+            before = _counted(standing, seen.rows.get(identifier, ()))
+            if before != standing.state and identifier in tenants:
                 tally.delivery(tenants[identifier], identifier, before, standing.state)
                 await connection.execute(_SQL["carry"], identifier, before, standing.state)
                 moved += 1
-        await connection.execute(_SQL["done"], [i for i in settled if not is_ahead(seen.states[i])])
+        await connection.execute(_SQL["done"], [i for i in settled if _is_done(seen.states[i])])
         await count(connection, tally)
     return moved
 
@@ -87,6 +89,11 @@ async def merge_early_news(database: Database, deliveries: Sequence[DeliveryId])
 async def leftover(database: Database, limit: int) -> Sequence[DeliveryId]:
     """Deliveries whose early news nobody has merged for a while."""
     return [DeliveryId(row[0]) for row in await database.rows(_SQL["leftover"], limit)]
+
+
+def _is_done(standing: StateOf) -> bool:
+    """Whether no attempt follows whose settling could let more of the news count."""
+    return standing.state in LAST or not is_ahead(standing)
 
 
 def _counted(standing: StateOf, rows: Sequence[Row]) -> DeliveryState:
@@ -100,6 +107,8 @@ def _counted(standing: StateOf, rows: Sequence[Row]) -> DeliveryState:
 
 
 async def _tenants(connection: Connection, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, TenantNo]:
+    """Whose these deliveries are; those of a day that is gone are missing."""
     rows = await connection.fetch(_SQL["notifications"], [notification_of(identifier) for identifier in deliveries])
     tenants = {row[0]: decode_notification(row[1]).tenant for row in rows}
-    return {identifier: tenants[notification_of(identifier)] for identifier in deliveries}
+    found = ((identifier, tenants.get(notification_of(identifier))) for identifier in deliveries)
+    return {identifier: tenant for identifier, tenant in found if tenant is not None}

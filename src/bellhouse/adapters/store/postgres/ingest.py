@@ -70,6 +70,7 @@ class PostgresIngest:
     async def forget_keys(self, now: int, limit: int) -> int:
         old = now - KEY_LIFE_MS
         async with self._database.transaction() as connection:
+            await connection.execute(_SQL["impatience"])
             rows = await connection.fetch(_SQL["old_acceptances"], old, limit)
             packed = b"".join(row[1] for row in rows)[: limit * KEY_BYTES]
             keys = [packed[i : i + KEY_BYTES] for i in range(0, len(packed), KEY_BYTES)]

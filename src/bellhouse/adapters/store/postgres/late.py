@@ -20,12 +20,12 @@ _KNOWS: Final[Mapping[DeliveryState, NewsKind]] = {"sent": "accepted", "delivere
 async def keep_what_is_late(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Insert as news what these outcomes know, unless they are themselves what stands: then an answer was lost, and
     everything that follows from them stands as well. `early.merge_early_news` lets the news count."""
-    rows = await connection.fetch(_SQL["standing"], [o.event.delivery for o in outcomes], [o.event.n for o in outcomes])
-    stands = {(identifier, n): (at, detail) for identifier, n, at, detail in rows}
-    for outcome in outcomes:
+    rows = await connection.fetch(_SQL["standing"], [outcome.event.delivery for outcome in outcomes])
+    stands = {(identifier, n): tuple(rest) for identifier, n, *rest in rows}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.event.delivery):
         event = outcome.event
         kind = _KNOWS.get(event.state)
-        if kind is None or stands.get((event.delivery, event.n)) == (event.at, event.detail):
+        if kind is None or stands.get((event.delivery, event.n)) == (event.state, event.at, event.detail):
             continue
         await connection.execute(_SQL["keep"], event.delivery, _number(event), event.at, _news(event, kind))
 

@@ -10,6 +10,7 @@ import asyncpg
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.tally import DAY_MS, day_of
+from bellhouse.ports.store import StoreUnavailable
 
 PARTITIONED: Final = ("notifications", "decisions", "delivery_events")
 
@@ -35,6 +36,11 @@ async def days(connection: Connection) -> list[int]:
     return [(datetime.strptime(row[0][-8:], "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days for row in rows]
 
 
+async def alone(connection: Connection) -> None:
+    """Let nobody else make, drop or add up a day until the transaction ends."""
+    await connection.execute(_SQL["lock"])
+
+
 async def ensure(database: Database, wanted: Iterable[int]) -> list[int]:
     """Make the partitions of these days where they are missing; answers the days that were made.
 
@@ -43,7 +49,7 @@ async def ensure(database: Database, wanted: Iterable[int]) -> list[int]:
     """
     made = []
     async with database.transaction() as connection:
-        await connection.execute(_SQL["lock"])
+        await alone(connection)
         missing = sorted(set(wanted) - set(await days(connection)))
         for day in missing:
             for table in PARTITIONED:
@@ -62,18 +68,30 @@ async def _make(connection: Connection, table: str, day: int) -> None:
 
 
 async def drop(database: Database, day: int) -> bool:
-    """Drop a day's partitions with its counters; False where the day has anything that still waits for its end.
+    """Drop a day's partitions with its counters; False where the day has anything that still waits for its end, or
+    somebody reads it just now.
 
     Everything in one transaction: the ledger of the days that are left balances before and after.
     """
+    try:
+        return await _drop(database, day)
+    except StoreUnavailable as down:
+        if down.reason != "busy":
+            raise
+        return False
+
+
+async def _drop(database: Database, day: int) -> bool:
     async with database.transaction() as connection:
-        await connection.execute(_SQL["lock"])
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await alone(connection)
+        # All who write queue up behind this wait.
+        await connection.execute("SET LOCAL lock_timeout = '100ms'")
         if await connection.fetchval(_SQL["pending"], day, lowest_id(day), lowest_id(day + 1)):
             return False
         for table in PARTITIONED:
             await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {name_of(table, day)}")
             await connection.execute(f"DROP TABLE {name_of(table, day)}")
+        await connection.execute(_SQL["forget_due"], lowest_id(day), lowest_id(day + 1))
         await connection.execute(_SQL["forget_accepted"], day)
         await connection.execute(_SQL["close_day"], day)
     return True
@@ -87,6 +105,13 @@ async def missing_partitions(database: Database, identifiers: Iterable[bytes]) -
     except asyncpg.CheckViolationError as error:
         await ensure(database, {day_of(identifier) for identifier in identifiers})
         raise MissingPartition from error
+
+
+async def kept(database: Database, identifiers: Iterable[bytes]) -> frozenset[bytes]:
+    """Those of these ids whose day has not been dropped: of the others nothing is stored any more."""
+    async with database.connection() as connection:
+        there = set(await days(connection))
+    return frozenset(identifier for identifier in identifiers if day_of(identifier) in there)
 
 
 class MissingPartition(Exception):

@@ -1,17 +1,20 @@
 """What route asks of the store: facts of recipients, and decisions made durable with their deliveries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import asyncpg
+
 from bellhouse.adapters.store.codec import decode_decision, decode_profile, encode
+from bellhouse.adapters.store.postgres import partitions
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.due import wait
 from bellhouse.adapters.store.postgres.ledger import columns
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Delivery
-from bellhouse.domain.ids import RecipientNo, TenantNo
+from bellhouse.domain.ids import NotificationId, RecipientNo, TenantNo
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.planning import planned_deliveries
 from bellhouse.ports.doorbell import DUE
@@ -57,6 +60,14 @@ class PostgresRoute:
         if not routed:
             return 0
         items = {item.notification.id: item for item in routed}
+        try:
+            return await self._decide(items, now)
+        except asyncpg.CheckViolationError:
+            # The log has kept records of a day for longer than the store has kept the day.
+            kept = await partitions.kept(self._database, items)
+            return await self._decide({i: item for i, item in items.items() if i in kept}, now)
+
+    async def _decide(self, items: Mapping[NotificationId, Routed], now: int) -> int:
         async with self._database.transaction() as connection:
             new = await _insert(connection, list(items.values()))
             fresh = [item for item in items.values() if item.notification.id in new]
@@ -72,6 +83,8 @@ class PostgresRoute:
 
 async def _insert(connection: Connection, items: Sequence[Routed]) -> set[bytes]:
     """Insert decisions; answers the ids of those that were not decided before."""
+    # In one order, so that two that decide the same wait for one another in turn.
+    items = sorted(items, key=lambda item: item.notification.id)
     rows = await connection.fetch(
         _SQL["decide"],
         [item.notification.id for item in items],

@@ -1,12 +1,13 @@
+-- Both tables by the array itself, here and elsewhere: a join to what an array holds would be planned over all days.
 -- name: planned
 SELECT id, notifications.record, decisions.record
-FROM unnest($1::bytea[]) AS asked (id)
-JOIN notifications USING (id)
-JOIN decisions USING (id);
+FROM notifications
+JOIN decisions USING (id)
+WHERE notifications.id = ANY($1::bytea[]) AND decisions.id = ANY($1::bytea[]);
 
 -- name: put_news
 WITH early AS (
-    INSERT INTO early_news (id) SELECT * FROM unnest($7::bytea[]) ON CONFLICT (id) DO NOTHING
+    INSERT INTO early_news (id) SELECT * FROM unnest($7::bytea[]) ON CONFLICT (id) DO UPDATE SET at = excluded.at
 )
 INSERT INTO delivery_events (id, kind, n, state, previous, at, source, detail)
 SELECT id, 1, n, state, previous, at, 'news', detail

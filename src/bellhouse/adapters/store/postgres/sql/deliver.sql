@@ -17,21 +17,24 @@ WHERE lane = ANY($1::text[]);
 -- name: give_up
 UPDATE processes SET given_up = true WHERE process = ANY($1::text[]) AND expires_at <= clock_timestamp();
 
--- name: share_acts
-SELECT pg_advisory_xact_lock_shared(4_241_002);
-
--- name: may_begin
-SELECT
-    (SELECT coalesce(max(act), 0) FROM operator_acts),
-    EXISTS (SELECT FROM processes WHERE process = $1 AND NOT given_up AND expires_at > clock_timestamp());
-
 -- name: intend
 WITH counted AS (
     INSERT INTO ledger_moves (tenant, day, level, state, moved)
     SELECT * FROM unnest($5::integer[], $6::integer[], $7::text[], $8::text[], $9::bigint[])
 )
-INSERT INTO intents (lane, process, at, deliveries) VALUES ($1, $2, $3, $4)
-RETURNING intent;
+INSERT INTO intents (lane, process, at, deliveries, taken_over) VALUES ($1, $2, $3, $4, $10)
+RETURNING intent, pg_current_xact_id()::text;
+
+-- Keeps the others from giving this process up until the transaction ends, unless they have.
+-- name: stay
+SELECT true FROM processes WHERE process = $1 AND NOT given_up FOR SHARE;
+
+-- Whether a transaction may be committed yet. One that is younger than ours was made by another server.
+-- name: may_come_yet
+SELECT CASE
+    WHEN $1::text::xid8 < pg_current_xact_id() THEN coalesce(pg_xact_status($1::text::xid8) = 'in progress', false)
+    ELSE false
+END;
 
 -- name: take_back
 DELETE FROM intents WHERE intent = $1 RETURNING intent;

@@ -16,8 +16,7 @@ RETURNING id, n;
 
 -- name: remove
 DELETE FROM delivery_events
-USING unnest($1::bytea[], $2::bigint[]) AS taken (id, n)
-WHERE delivery_events.id = taken.id AND delivery_events.kind = 0 AND delivery_events.n = taken.n;
+WHERE id = ANY($1::bytea[]) AND kind = 0 AND (id, n) IN (SELECT * FROM unnest($1::bytea[], $2::bigint[]));
 
 -- name: intents
 SELECT deliveries FROM intents WHERE $1::text[] IS NULL OR lane = ANY($1);

@@ -41,6 +41,10 @@ ON CONFLICT (recipient, collapse_key) DO UPDATE SET id = greatest(held.id, exclu
 -- name: old_acceptances
 SELECT batch, keys FROM acceptances WHERE at <= $1 ORDER BY batch LIMIT $2 FOR UPDATE SKIP LOCKED;
 
+-- Whoever takes keys again that are being forgotten has them in another order, and is not the one to wait in vain.
+-- name: impatience
+SET LOCAL lock_timeout = '100ms';
+
 -- Their number is kept when their keys are forgotten: the ledger is checked against it.
 -- name: close_acceptances
 WITH closed AS (

@@ -1,8 +1,7 @@
 -- name: standing
-SELECT id, n, at, detail
-FROM unnest($1::bytea[], $2::bigint[]) AS asked (id, n)
-JOIN delivery_events USING (id, n)
-WHERE kind = 0;
+SELECT id, n, state, at, detail
+FROM delivery_events
+WHERE id = ANY($1::bytea[]) AND kind = 0;
 
 -- name: keep
 WITH news AS (
@@ -11,4 +10,4 @@ WITH news AS (
     FROM delivery_events WHERE id = $1 AND kind = 0 ORDER BY n DESC LIMIT 1
     ON CONFLICT (id, kind, n) DO NOTHING
 )
-INSERT INTO early_news (id) VALUES ($1) ON CONFLICT (id) DO NOTHING;
+INSERT INTO early_news (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET at = excluded.at;

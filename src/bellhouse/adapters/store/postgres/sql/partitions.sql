@@ -1,4 +1,4 @@
--- Two processes that make the same partition wait for one another. The number is of our choosing.
+-- Two processes that make, drop or add up a day wait for one another. The number is of our choosing.
 -- name: lock
 SELECT pg_advisory_xact_lock(4_241_001);
 
@@ -24,6 +24,10 @@ SELECT
         HAVING sum(count) <> 0
     )
     OR EXISTS (SELECT FROM dead_letters WHERE state = 'open' AND id >= $2 AND id < $3);
+
+-- What was cancelled or has ended while it waited, and would find no trace of that any more.
+-- name: forget_due
+DELETE FROM due WHERE id >= $1 AND id < $2;
 
 -- name: forget_accepted
 UPDATE meta
