@@ -154,12 +154,14 @@ CREATE TABLE intents (
     lane       text NOT NULL,
     process    text NOT NULL,
     at         bigint NOT NULL,
-    deliveries bytea NOT NULL -- 20 bytes each: its id, and its step
+    deliveries bytea NOT NULL, -- 20 bytes each: its id, and its step
+    taken_over boolean NOT NULL -- whether another process may hold any of these records too
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 500);
 ALTER TABLE intents ALTER COLUMN deliveries SET STORAGE EXTERNAL;
 CREATE INDEX intents_by_lane ON intents (lane);
 
--- Cancellations by operators and callers; its highest number tells a worker whether any came since it looked.
+-- Deliveries that operators and callers have cancelled, and lanes of which records were taken over; the highest number
+-- tells a worker whether any came since it looked.
 CREATE TABLE operator_acts (
     act      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     delivery bytea NOT NULL
