@@ -18,11 +18,12 @@ from typing import Any
 import apsw
 import pytest
 
-from bellhouse.app.move import CannotMove, Step, move, plan
+from bellhouse.app.move import COUNTING, Step, move, plan
+from bellhouse.app.move_needs import CannotMove
 from bellhouse.app.settings import Settings, load
 from bellhouse.engines.postgres_tools import sql
 from bellhouse.ops.move import MoveReport
-from tests.acceptance.cluster import ClusterHouse, Engines, Kept
+from tests.acceptance.cluster import ClusterHouse, Engines
 from tests.acceptance.conftest import cluster_engines
 from tests.acceptance.house import House
 from tests.acceptance.waiting import wait_until
@@ -41,14 +42,13 @@ class MovedHouse(ClusterHouse):
     """The cluster that a house has moved to: one process plays everything."""
 
     def __init__(self, folder: Path, stopped: Stopped, engines: Engines, prefix: str, pepper: Path) -> None:
-        super().__init__(folder, stopped.world, engines, prefix)
+        super().__init__(folder, stopped.world, engines, prefix, roles={"all": ("all",)})
         # Callbacks of what was sent before the move go to the old place.
         self.url = stopped.house.url
         own = {"port": f"port = {self.url.rpartition(':')[2]}", "secret": f'secret = "@{pepper}"'}
         toml = folder / "bellhouse.toml"
         lines = [own.get(line.partition(" ")[0], line) for line in toml.read_text().splitlines()]
         toml.write_text("\n".join(lines))
-        self.kept = {"all": Kept("all", self._command(("all",)), folder)}
         self._prepared = True
         shutil.copy(stopped.data / "development.key", folder)
 
@@ -194,7 +194,7 @@ def test_a_move_that_is_killed_after_each_of_its_steps_ends_the_same(
         report: MoveReport | None = None
         while report is None:
             try:
-                report = move(settings_of(other, pieces), pieces, _Killer(killed), **SMALL)
+                report = move(settings_of(other, pieces), pieces, _Killer(), **SMALL)
             except KeyboardInterrupt:
                 killed += 1
         assert killed > 25
@@ -205,16 +205,17 @@ def test_a_move_that_is_killed_after_each_of_its_steps_ends_the_same(
 
 
 class _Killer:
-    """Lets one step of a move be made that was not made before, and ends it then."""
+    """Lets one batch be written, and ends the move after the next one: at the latest before both sides are counted."""
 
-    def __init__(self, seen: int) -> None:
-        self._left = 1
-        self._seen = seen
+    def __init__(self) -> None:
+        self._written = 0
 
     def __call__(self, step: Step) -> None:
-        if step.done and self._left == 0:
+        if step.part == COUNTING or not step.done:
+            return
+        if self._written:
             raise KeyboardInterrupt
-        self._left -= bool(step.done)
+        self._written += 1
 
 
 @pytest.mark.parametrize("table", ["recipients", "notifications", "delivery_events", "outbox"])
@@ -241,7 +242,7 @@ def test_nobody_starts_on_either_side_of_a_move_that_has_not_ended(
 ) -> None:
     data = stopped.copy(tmp_path / "source")
     with pytest.raises(KeyboardInterrupt):
-        move(settings_of(database_url, data), data, _Killer(0), **SMALL)
+        move(settings_of(database_url, data), data, _Killer(), **SMALL)
     source = House(data, None, settings="")
     assert "is being moved to" in source.cli("serve", "--port", "0", status=1)
     (data / "bellhouse.toml").write_text(f'[store]\nurl = "{database_url}"\n')
@@ -318,7 +319,7 @@ def test_a_database_that_another_folder_is_moving_into_is_refused(
 ) -> None:
     first, second = stopped.copy(tmp_path / "first"), stopped.copy(tmp_path / "second")
     with pytest.raises(KeyboardInterrupt):
-        move(settings_of(database_url, first), first, _Killer(0), **SMALL)
+        move(settings_of(database_url, first), first, _Killer(), **SMALL)
     with pytest.raises(CannotMove, match="Another move"):
         move(settings_of(database_url, second), second, _ignore)
     assert plan(settings_of(database_url, second), second).obstacles
@@ -330,12 +331,15 @@ def test_a_move_goes_on_only_where_it_has_begun(
 ) -> None:
     data = stopped.copy(tmp_path / "source")
     with pytest.raises(KeyboardInterrupt):
-        move(settings_of(database_url, data), data, _Killer(0), **SMALL)
+        move(settings_of(database_url, data), data, _Killer(), **SMALL)
     with (
         database(postgres, f"elsewhere_{os.getpid()}") as elsewhere,
         pytest.raises(CannotMove, match="is being moved to"),
     ):
         move(settings_of(elsewhere, data), data, _ignore)
+    assert move(settings_of(database_url, data), data, _ignore).balances
+    with database(postgres, f"again_{os.getpid()}") as again, pytest.raises(CannotMove, match="has been moved to"):
+        move(settings_of(again, data), data, _ignore)
 
 
 def test_a_database_on_which_roles_run_is_refused(stopped: Stopped, tmp_path: Path, database_url: str) -> None:

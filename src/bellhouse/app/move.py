@@ -17,15 +17,23 @@ import msgspec
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.store.moving import LOGS, PARTS, PENDING, Chunk, Counts, LogChunk, Part, Progress
 from bellhouse.adapters.store.postgres.database import Database
-from bellhouse.adapters.store.postgres.intake import Begun, PostgresIntake
+from bellhouse.adapters.store.postgres.intake import PostgresIntake
 from bellhouse.adapters.store.sqlite.export import SqliteExport
 from bellhouse.app.engines import postgres_config
 from bellhouse.app.folder import lock_folder
-from bellhouse.app.locks import holder
+from bellhouse.app.move_needs import (
+    CannotMove,
+    in_the_way,
+    place,
+    refuse_served,
+    refuse_used,
+    see_to_pepper,
+    served_by,
+    source_pepper,
+)
 from bellhouse.app.moved import NAME, Mark, new_mark, read_mark, write_mark
 from bellhouse.app.pepper import mark_of
 from bellhouse.app.postgres import migrate_database, without_password
-from bellhouse.app.secrets import PEPPER_FILE, keep_pepper, pepper, pepper_of_secret
 from bellhouse.app.settings import Settings
 from bellhouse.deliver.flight import Ticket
 from bellhouse.deliver.lane import LaneSettings
@@ -35,17 +43,14 @@ from bellhouse.ops.move import Done, MoveReport, Side, account
 from bellhouse.ports.log import NOTIFICATION_TOPICS
 from bellhouse.ports.store import Claim, Outcome
 
-FILE_NAME: Final = "bellhouse.db"
 _PATIENCE_S: Final = 30.0
 """How long processes of a killed supervisor may take to end."""
 _COUNTING_S: Final = 3_600.0
+COUNTING: Final = "counting"
+"""The last step, when both sides are counted."""
 _ROWS: Final = 5_000
 _RECORDS: Final = 500
 """Records of an outbox row: no more than a relay takes at once."""
-
-
-class CannotMove(Exception):
-    """Why nothing is moved, with what to do about it."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -76,8 +81,8 @@ def move(settings: Settings, origin: Path, tell: Tell, rows: int = _ROWS, record
 
     Raises CannotMove, CannotServe for a folder that somebody serves, StoreUnavailable, OSError.
     """
-    folder, file = _place(origin)
-    _refuse_served(folder)
+    folder, file = place(origin)
+    refuse_served(folder)
     lock = lock_folder(folder, _PATIENCE_S, lambda _: None)
     try:
         return asyncio.run(_Move(settings, folder, file, tell, rows, records).run())
@@ -87,7 +92,7 @@ def move(settings: Settings, origin: Path, tell: Tell, rows: int = _ROWS, record
 
 def plan(settings: Settings, origin: Path) -> Plan:
     """What `move` would do; nothing is written. A folder that is being served may be looked at. Raises the same."""
-    return asyncio.run(_plan(settings, *_place(origin)))
+    return asyncio.run(_plan(settings, *place(origin)))
 
 
 async def _plan(settings: Settings, folder: Path, file: Path) -> Plan:
@@ -96,18 +101,18 @@ async def _plan(settings: Settings, folder: Path, file: Path) -> Plan:
     obstacles = []
     if mark is not None and mark.complete:
         obstacles.append(f"{folder} has been moved to {mark.to} already")
-    served = holder(folder / "lock") if (folder / "lock").exists() else None
+    served = served_by(folder)
     if served is not None:
         obstacles.append(f"{folder} is being served by process {served}: stop it first")
     database = Database(postgres_config(settings))
     await database.open()
     try:
         begun = await PostgresIntake(database).look(mark.move if mark else 0)
-        obstacles += [] if begun.may_go_on else [_in_the_way(begun, _shown(settings))]
+        obstacles += [] if begun.may_go_on else [in_the_way(begun, _shown(settings))]
     finally:
         await database.close()
     try:
-        _pepper(settings, folder)
+        source_pepper(settings, folder)
     except CannotMove as error:
         obstacles.append(str(error))
     with _opened(file, mark.at if mark else now) as source:
@@ -145,7 +150,7 @@ class _Move:
 
     async def run(self) -> MoveReport:
         mark = read_mark(self._folder)
-        found = _pepper(self._settings, self._folder)
+        found = source_pepper(self._settings, self._folder)
         config = msgspec.structs.replace(postgres_config(self._settings), pool=2, statement_timeout_s=_COUNTING_S)
         database = Database(config)
         await database.open()
@@ -156,7 +161,7 @@ class _Move:
             mark = await self._begin(intake, mark, found)
             with _opened(self._file, mark.at) as source:
                 await self._carry(source, intake)
-                report = await self._count(source, intake, _keep(self._settings, self._folder, found))
+                report = await self._count(source, intake, see_to_pepper(self._settings, self._folder, found))
             if report.differences:
                 return report
             mark = msgspec.structs.replace(mark, complete=True, report=msgspec.Raw(msgspec.json.encode(report)))
@@ -173,12 +178,12 @@ class _Move:
                 f"{self._folder} is being moved to {mark.to}: go on there. To begin anew with {self._to}, delete "
                 f"{self._folder / NAME}, and drop the other database"
             )
-        _refuse_used(begun, self._to)
+        refuse_used(begun, self._to)
         if mark is None:
             mark = new_mark(self._to, self._clock.now())
             write_mark(self._folder, mark)
         await migrate_database(self._settings)
-        _refuse_used(await intake.begin(mark.move, mark_of(found)), self._to)
+        refuse_used(await intake.begin(mark.move, mark_of(found)), self._to)
         return mark
 
     async def _carry(self, source: SqliteExport, intake: PostgresIntake) -> None:
@@ -225,10 +230,13 @@ class _Move:
         in_log: Counter[str] = Counter()
         for topic in LOGS:
             in_log[_kind(topic)] += self._progress[topic].written
+        self._tell(Step(COUNTING, 0, 2))
         here = Side(
             {part.name: source.count(part.name) for part in PARTS}, {**source.waiting(), **in_log}, source.ledger(now)
         )
+        self._tell(Step(COUNTING, 1, 2))
         there = Side(await intake.counts(), await intake.pending(), await intake.ledger(now))
+        self._tell(Step(COUNTING, 2, 2))
         return account(here, there, self._done(), str(self._folder), self._to, words)
 
     def _done(self) -> Done:
@@ -245,6 +253,11 @@ class _Move:
         """Let roles start on the target, now that the source's mark is complete."""
         if (await intake.look(mark.move)).is_this:
             await intake.open()
+        elif mark.to != self._to:
+            raise CannotMove(
+                f"{self._folder} has been moved to {mark.to}. To move it elsewhere all the same, delete "
+                f"{self._folder / NAME}: what waited is then sent from both"
+            )
         return msgspec.json.decode(mark.report, type=MoveReport)
 
 
@@ -260,28 +273,6 @@ def _kind(topic: str) -> str:
     return PENDING[0] if topic in NOTIFICATION_TOPICS else PENDING[2]
 
 
-# --- the source ---
-
-
-def _place(origin: Path) -> tuple[Path, Path]:
-    """The folder and the file of what is to be moved."""
-    file = origin / FILE_NAME if origin.is_dir() else origin
-    if not file.is_file():
-        raise CannotMove(
-            f"There is no database at {file}: name the data folder of `bellhouse serve`, or the file in it"
-        )
-    return file.parent, file
-
-
-def _refuse_served(folder: Path) -> None:
-    pid = holder(folder / "lock") if (folder / "lock").exists() else None
-    if pid is not None:
-        raise CannotMove(
-            f"{folder} is being served by process {pid}. Stop it first, so that nothing is accepted while the rest is "
-            f"moved: `kill {pid}`, or Ctrl-C where it runs"
-        )
-
-
 @contextmanager
 def _opened(file: Path, moment: int) -> Iterator[SqliteExport]:
     source = SqliteExport(file, moment)
@@ -291,65 +282,11 @@ def _opened(file: Path, moment: int) -> Iterator[SqliteExport]:
         source.close()
 
 
-# --- the target ---
-
-
 def _shown(settings: Settings) -> str:
     return without_password(settings.store.url or "")
-
-
-def _refuse_used(begun: Begun, to: str) -> None:
-    if not begun.may_go_on:
-        raise CannotMove(_in_the_way(begun, to))
-
-
-def _in_the_way(begun: Begun, to: str) -> str:
-    if begun.own:
-        return f"{to} has something of its own ({', '.join(begun.own)}): move into an empty database"
-    if begun.other:
-        return (
-            f"Another move into {to} is under way, or the folder's own that was begun before its {NAME} was deleted: "
-            "end that one, or drop and create the database"
-        )
-    return f"{begun.alive} roles run on {to}: stop them first, and start them when the move has ended"
-
-
-# --- the pepper ---
-
-
-def _pepper(settings: Settings, folder: Path) -> bytes:
-    """The source's pepper, with which its API keys were made. Raises CannotMove where the roles would use another."""
-    path = folder / PEPPER_FILE
-    if not path.is_file():
-        raise CannotMove(f"{path} is missing, without which no API key is known: restore it from a backup")
-    found = pepper(folder)
-    there = settings.data / PEPPER_FILE
-    if settings.secret is not None:
-        if pepper_of_secret(settings.secret.get_secret_value()) != found:
-            raise CannotMove(
-                f"The setting `secret` is not the pepper with which the API keys in {folder} were made, and they would "
-                f'be unknown: set BELLHOUSE_SECRET="@{path.resolve()}", on every host to a copy of that file'
-            )
-    elif there.is_file() and there.read_bytes() != found:
-        raise CannotMove(
-            f"{there} is another pepper than {path}, with which the API keys were made. Put a copy of the latter in "
-            "its place: in an empty database nothing was made with the other. Or name another folder: --data DIR"
-        )
-    return found
-
-
-def _keep(settings: Settings, folder: Path, found: bytes) -> str:
-    """See to the pepper on this host; answers what is to be done on the others."""
-    path = (folder / PEPPER_FILE).resolve()
-    if settings.secret is not None:
-        return "The setting `secret` is the source's pepper: keep it so on every host"
-    here = settings.data / PEPPER_FILE
-    if settings.data.is_dir() and not here.exists():
-        keep_pepper(settings.data, found)
-    return f'Give every host a copy of {path}, and set BELLHOUSE_SECRET="@/its/path/pepper" there: API keys need it'
 
 
 def titles() -> Mapping[str, str]:
     """What a person is told of each part and topic."""
     parts = {part.name: part.name.replace("_", " ") for part in PARTS}
-    return {**parts, **{topic: f"log: {topic}" for topic in LOGS}}
+    return {**parts, **{topic: f"log: {topic}" for topic in LOGS}, COUNTING: "counted: sides"}

@@ -57,7 +57,7 @@ def _on(from_: str, to: str | None, data: Path, config: Path | None) -> "Iterato
     if not from_.startswith(_SCHEME) or from_ == _SCHEME:
         raise Failure(f"--from {from_} is not sqlite:DIR", "Name the data folder: --from sqlite:bellhouse-data", USAGE)
     from bellhouse.app.folder import CannotServe
-    from bellhouse.app.move import CannotMove
+    from bellhouse.app.move_needs import CannotMove
     from bellhouse.app.settings import SettingsError, load
     from bellhouse.ports.store import StoreUnavailable
 

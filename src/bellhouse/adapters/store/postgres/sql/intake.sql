@@ -18,9 +18,9 @@ INSERT INTO meta VALUES ('moving', $1), ('pepper_mark', $2) ON CONFLICT (name) D
 -- name: parts
 SELECT part, record FROM move_parts;
 
--- Lost with the server's last moments, the progress is lost with its rows.
+-- Lost with the server's last moments, the progress is lost with its rows. Nobody waits for this transaction.
 -- name: hurry
-SET LOCAL synchronous_commit = off;
+SELECT set_config('synchronous_commit', 'off', true), set_config('idle_in_transaction_session_timeout', '60s', true);
 
 -- name: put_part
 INSERT INTO move_parts VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET record = excluded.record;
