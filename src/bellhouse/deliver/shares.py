@@ -1,7 +1,8 @@
 """How the workers of many processes share one account's rate: each by what it has to send.
 
-Every second each process says in the cache how much it would send through an account, and takes a part in proportion to
-what all say; those that had to wait claim half as much again as they sent, so that parts move to where the work is. A
+Every second each process says in the cache how much it would send through an account, and takes what it says, as far as
+no other is left with less for it; those that had to wait claim half as much again as they sent, so that parts move to
+where the work is, and who comes to it late has as much as the others after a few seconds, whatever they claim. A
 fifth of every rate is shared evenly among the processes that deliver critical, whatever the others claim. Without the
 cache all get the same. Parts are a second old at the most: the sum may be off by what has changed within it.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bellhouse.deliver.accounts import Account, Accounts
-from bellhouse.deliver.limits import RESERVE
+from bellhouse.deliver.limits import RESERVE, WANTS_MORE
 from bellhouse.ports.cache import Cache, CacheUnavailable
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import Member
@@ -32,9 +33,22 @@ def part_of(own: float, claims: Sequence[float], critical: bool, of_critical: in
     total = sum(claims)
     if total <= 0:
         return mine + (1.0 - reserve) / max(1, len(claims))
-    least = _LEAST * (len(claims) > 1)
+    # Of many processes each keeps less: the half of what is spread goes by demand all the same.
+    least = min(_LEAST, (1.0 - reserve) / (2 * len(claims))) if len(claims) > 1 else 0.0
     spread = 1.0 - reserve - least * len(claims)
-    return mine + least + spread * own / total
+    return mine + least + spread * _fair(own, claims)
+
+
+def _fair(own: float, claims: Sequence[float]) -> float:
+    """What `own` is of the whole, when the smallest claims are met in full and the others come to the same. All claims
+    together are more than the whole by what those claim who had to wait."""
+    whole = left = sum(claims) / WANTS_MORE
+    for met, claim in enumerate(sorted(claims)):
+        level = left / (len(claims) - met)
+        if claim >= level:
+            return min(own, level) / whole
+        left -= claim
+    return own / whole
 
 
 class SharedRates:
