@@ -100,3 +100,14 @@ async def test_moments_in_the_body_are_moved_with_the_day() -> None:
     api = _Api(Response(202, {}, b'{"results":[{"id":"2"}]}'))
     await _player(api, Asked("u", "t", send_at="2026-11-24T00:00:00Z")).play()
     assert msgspec.json.decode(api.asked[0][1])["notifications"][0]["send_at"] == "1970-01-01T00:00:00.001Z"
+
+
+async def test_what_is_refused_for_now_is_sent_again_with_the_same_body() -> None:
+    degraded = b'{"results":[{"error":{"code":"degraded","detail":"later"}},{"id":"1"}]}'
+    api = _Api(Response(202, {}, degraded), Response(202, {}, b'{"results":[{"id":"2"}]}'))
+    later = Asked("u", "t", idempotency_key="k", send_at="2026-11-24T00:00:00Z")
+    answers = await _player(api, later, Asked("u", "t")).play()
+    first, again = (msgspec.json.decode(body)["notifications"] for _, body, _ in api.asked)
+    assert again == first[:1]
+    assert answers.ids == {"1", "2"}
+    assert (answers.asked, answers.refused) == (2, {})

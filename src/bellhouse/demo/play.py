@@ -17,6 +17,11 @@ BATCH: Final = 1_000
 _TICK_S: Final = 0.1
 _BATCHES_AT_ONCE: Final = 4
 _SINGLES_AT_ONCE: Final = 48
+_LATER: Final = frozenset({"degraded", "busy", "store_unavailable"})
+"""Refusals that say: nothing was taken, come back."""
+_PAUSE_S: Final = 1.0
+_PATIENCE_S: Final = 90.0
+"""For how long a caller comes back."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -31,9 +36,9 @@ class Pace(msgspec.Struct, frozen=True):
         """The moment (ms since the epoch) in the play of a moment of the day."""
         return self.start + (at - self.first) * self.length_ms // self.span_ms
 
-    def text(self, at: str) -> str:
-        """The same for RFC 3339 texts: equal moments give equal texts, so that a repeat stays a repeat."""
-        return rfc3339(self.of(moment(at)))
+    def text(self, at: str, later_ms: int = 0) -> str:
+        """The same for RFC 3339 texts: equal moments give equal texts. `later_ms`: for how long the day stood still."""
+        return rfc3339(self.of(moment(at)) + later_ms)
 
 
 class Answers:
@@ -99,8 +104,18 @@ class _BatchAnswer(msgspec.Struct, frozen=True):
     results: list[_BatchItem]
 
 
+class _Try(msgspec.Struct, frozen=True):
+    """An event that is to be sent. Moments are the monotonic clock's."""
+
+    event: EventLine
+    until: float
+    """When the caller's patience ends."""
+    at: float = 0.0
+    """When it is sent, if it was refused before."""
+
+
 class Player:
-    """Sends a day's events when their moments come."""
+    """Sends a day's events when their moments come, and again while the answer is to come back."""
 
     def __init__(self, day: Day, pace: Pace, client: Client, clock: Clock) -> None:
         self._events = deque(day.events)
@@ -112,6 +127,10 @@ class Player:
         self._batches = asyncio.Semaphore(_BATCHES_AT_ONCE)
         self._held_ms = 0
         self._held_since: int | None = None
+        self._under_way = 0
+        self._again: deque[_Try] = deque()
+        self._bodies: dict[str, tuple[Asked, Asked]] = {}
+        """What was sent for each key: its line, and its body."""
         self.answers = Answers()
 
     def hold(self, *, back: bool) -> None:
@@ -131,40 +150,51 @@ class Player:
     async def play(self) -> Answers:
         """Send everything; returns when each event has its answer."""
         async with asyncio.TaskGroup() as group:
-            while self._events:
-                await self._send(group, self._due())
+            while self._events or self._again or self._under_way:
+                due = self._due()
+                self.answers.asked += len(due)
+                await self._send(group, [*due, *self._refused_before()])
                 await self._clock.sleep(_TICK_S)
         return self.answers
 
-    def _due(self) -> list[EventLine]:
-        now = self.day_now
+    def _due(self) -> list[_Try]:
+        now, until = self.day_now, self._clock.monotonic() + _PATIENCE_S
         due = []
         while self._events and self._pace.of(moment(self._events[0].at)) <= now:
-            due.append(self._events.popleft())
+            due.append(_Try(self._events.popleft(), until))
         return due
 
-    async def _send(self, group: asyncio.TaskGroup, events: Sequence[EventLine]) -> None:
+    def _refused_before(self) -> list[_Try]:
+        now = self._clock.monotonic()
+        due = []
+        while self._again and self._again[0].at <= now:
+            due.append(self._again.popleft())
+        return due
+
+    async def _send(self, group: asyncio.TaskGroup, tries: Sequence[_Try]) -> None:
         """Start the sending; waits only where as much as is allowed is under way."""
-        batch: list[EventLine] = []
-        for event in events:
-            self.answers.asked += 1
-            asked = event.notification
+        batch: list[_Try] = []
+        self._under_way += len(tries)
+        for each in tries:
+            asked = each.event.notification
             if (asked.priority or ("critical" if asked.type in self._critical else "")) == "critical":
                 await self._singles.acquire()
-                group.create_task(self._single(event))
+                group.create_task(self._single(each))
             else:
-                batch.append(event)
+                batch.append(each)
         for start in range(0, len(batch), BATCH):
             await self._batches.acquire()
             group.create_task(self._batch(batch[start : start + BATCH]))
 
-    async def _single(self, event: EventLine) -> None:
+    async def _single(self, one: _Try) -> None:
         began = self._clock.monotonic()
         try:
-            body = msgspec.json.encode(self._body(event))
-            keyed = event.notification.idempotency_key is not None
+            asked = one.event.notification
+            body = msgspec.json.encode(self._body(asked))
+            keyed = asked.idempotency_key is not None
             answer = await self._client.ask("POST", "/v1/notifications", body, repeatable=keyed)
         finally:
+            self._under_way -= 1
             self._singles.release()
         if answer.status == 202:
             self.answers.single_ms.append((self._clock.monotonic() - began) * 1_000)
@@ -172,41 +202,57 @@ class Player:
         elif answer.status == 0:
             self.answers.unanswered += 1
         else:
-            self.answers.refused[problem_of(answer).reason] += 1
+            self._refused(one, problem_of(answer))
 
-    async def _batch(self, events: Sequence[EventLine]) -> None:
+    async def _batch(self, tries: Sequence[_Try]) -> None:
         began = self._clock.monotonic()
         try:
-            body = msgspec.json.encode({"notifications": [self._body(event) for event in events]})
-            keyed = all(event.notification.idempotency_key for event in events)
+            asked = [each.event.notification for each in tries]
+            body = msgspec.json.encode({"notifications": [self._body(each) for each in asked]})
+            keyed = all(each.idempotency_key for each in asked)
             answer = await self._client.ask("POST", "/v1/notifications/batch", body, repeatable=keyed)
         finally:
+            self._under_way -= len(tries)
             self._batches.release()
         if answer.status == 202:
             self.answers.batch_ms.append((self._clock.monotonic() - began) * 1_000)
-            self._read(msgspec.json.decode(answer.body, type=_BatchAnswer).results)
+            self._read(tries, msgspec.json.decode(answer.body, type=_BatchAnswer).results)
         elif answer.status == 0:
-            self.answers.unanswered += len(events)
+            self.answers.unanswered += len(tries)
         else:
-            self.answers.refused[problem_of(answer).reason] += len(events)
+            for each in tries:
+                self._refused(each, problem_of(answer))
 
-    def _read(self, results: Sequence[_BatchItem]) -> None:
-        for result in results:
+    def _read(self, tries: Sequence[_Try], results: Sequence[_BatchItem]) -> None:
+        for each, result in zip(tries, results, strict=True):
             if result.id is not None:
                 self.answers.taken(result.id)
             else:
-                self.answers.refused[result.error.reason if result.error else "unreadable"] += 1
+                self._refused(each, result.error or Problem())
 
-    def _body(self, event: EventLine) -> Asked:
-        """The event's body with its moments moved from the day to the play."""
-        asked = event.notification
+    def _refused(self, one: _Try, problem: Problem) -> None:
+        """Come back with it where that is the answer, for as long as the caller's patience lasts."""
+        now = self._clock.monotonic()
+        if problem.code in _LATER and now < one.until:
+            self._again.append(_Try(one.event, one.until, now + _PAUSE_S))
+        else:
+            self.answers.refused[problem.reason] += 1
+
+    def _body(self, asked: Asked) -> Asked:
+        """The body with its moments moved from the day to the play; a repeat has the body of the first."""
         if asked.send_at is None and asked.expires_at is None:
             return asked
-        return msgspec.structs.replace(
+        line, body = self._bodies.get(asked.idempotency_key or "", (None, None))
+        if body is not None and line == asked:
+            return body
+        body = msgspec.structs.replace(
             asked,
-            send_at=self._pace.text(asked.send_at) if asked.send_at else None,
-            expires_at=self._pace.text(asked.expires_at) if asked.expires_at else None,
+            send_at=self._pace.text(asked.send_at, self._held_ms) if asked.send_at else None,
+            expires_at=self._pace.text(asked.expires_at, self._held_ms) if asked.expires_at else None,
         )
+        if asked.idempotency_key is not None:
+            self._bodies.setdefault(asked.idempotency_key, (asked, body))
+        return body
 
 
 def _critical_types(day: Day) -> frozenset[str]:

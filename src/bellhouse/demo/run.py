@@ -42,7 +42,7 @@ from bellhouse.simulator.client import SimulatorClient
 _LOOK_S: Final = 0.5
 _STEP_S: Final = 0.1
 _BEHIND: Final = 12_000
-"""So many records on their way are more than a laptop should have: the day stands still until they are fewer."""
+"""More on its way than a laptop should have: the day stands still until it is less."""
 _WIDTH: Final = 120
 """Of the tables where there is no terminal that has a width."""
 _PEOPLE_AT_ONCE: Final = 500
@@ -275,7 +275,7 @@ class _Demo:
             with suppress(Refusal):
                 reading = await watch.look()
                 self._note_breakers(reading)
-                player.hold(back=reading.backlog + reading.ledger.moving > _BEHIND)
+                player.hold(back=reading.behind > _BEHIND)
                 share = max(0.0, (player.day_now - start) / length_ms)
                 self._show.look(share, player.answers.asked, reading, disturber.current)
             await self._clock.sleep(_LOOK_S)

@@ -110,6 +110,11 @@ class Reading(msgspec.Struct, frozen=True):
     breakers: Sequence[Breaker]
     ledger: Ledger
 
+    @property
+    def behind(self) -> int:
+        """How much is on its way: in the log, or before it while the log is away, and in workers' hands."""
+        return max(self.backlog, self.ledger.of("notification", "waiting")) + self.ledger.moving
+
 
 class Watch:
     """Takes one reading after another."""
