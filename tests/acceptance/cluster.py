@@ -61,8 +61,9 @@ class Engines(NamedTuple):
 class Kept:
     """One role's process, and those that take its place."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], folder: Path, instance: str) -> None:
         self.name = name
+        self._instance = instance
         self.log = folder / f"{name}.log"
         self.ends: list[int] = []
         """The exit status of each process that has ended."""
@@ -75,7 +76,7 @@ class Kept:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start a process for it, which has the same name among the others as the one before."""
+        """Start a process for it."""
         with self.log.open("ab") as log, self._said.open("wb") as said:
             self.process = subprocess.Popen(
                 self._command,
@@ -83,7 +84,7 @@ class Kept:
                 stdout=said,
                 stderr=log,
                 process_group=0,
-                env={**os.environ, "BELLHOUSE_INSTANCE": self.name, **self.given},
+                env={**os.environ, "BELLHOUSE_INSTANCE": self._instance, **self.given},
             )
 
     @property
@@ -95,7 +96,7 @@ class Kept:
             said: dict[str, Any] = json.loads(self._said.read_bytes())
         except ValueError:
             return {}
-        return said if said["pid"] == self.process.pid else {}
+        return said if said.get("pid") == self.process.pid else {}
 
     @property
     def unexpected(self) -> Counter[int]:
@@ -121,8 +122,13 @@ class ClusterHouse(House):
         prefix: str,
         settings: str = QUICK,
         roles: Mapping[str, tuple[str, ...]] = ROLES,
+        named: bool = False,
     ) -> None:
-        """`prefix` tells the house's topics, groups and keys from those of others; `settings` begin without a table."""
+        """`prefix` tells the house's topics, groups and keys from those of others; `settings` begin without a table.
+
+        `named`: whether a process has the name of the one whose place it takes, as in a StatefulSet; its partitions
+        wait for it then.
+        """
         port = free_port()
         super().__init__(folder, world, 1, f"{_first(port)}{settings}{_tables(engines, prefix)}")
         self.url = f"http://127.0.0.1:{port}"
@@ -131,7 +137,9 @@ class ClusterHouse(House):
         self._prepared = False
         self._keeping = threading.Event()
         self._keeper: threading.Thread | None = None
-        self.kept = {name: Kept(name, self._command(play), folder) for name, play in roles.items()}
+        self.kept = {
+            name: Kept(name, self._command(play), folder, name if named else "") for name, play in roles.items()
+        }
 
     def _command(self, play: Sequence[str]) -> list[str]:
         command = [sys.executable, "-P", "-m", "bellhouse", "run", *play, "--data", str(self.data), "--json"]

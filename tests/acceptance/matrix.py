@@ -155,12 +155,20 @@ class Matrix:
     def strike(self, stage: str, what: str, act: Callable[[], object], way: Way) -> None:
         """Be in the middle of `stage`, do something violent, and see that work goes on and everything is accounted
         for."""
-        getattr(self, stage)()
-        self._last_in_flight = 0
+        self.in_the_middle(stage)
         struck = time.monotonic()
         act()
+        self.is_back(stage, what, struck, way)
+
+    def in_the_middle(self, stage: str) -> None:
+        """Come into the middle of a stage."""
+        self._last_in_flight = 0
+        getattr(self, stage)()
+
+    def is_back(self, stage: str, what: str, since: float, way: Way) -> None:
+        """See that work goes on within the promised time since a moment, and write it into the table."""
         self.arrives(way)
-        back = time.monotonic() - struck
+        back = time.monotonic() - since
         middle = (getattr(Matrix, stage).__doc__ or "").rstrip(".").split(" of ", 1)[-1]
         KILLS.append(Kill(middle, what, self._last_in_flight, back))
         assert back < MUST_BE_BACK_S
@@ -171,17 +179,24 @@ class Matrix:
         self._last_in_flight = self.house.in_flight()
         self.in_flight += self._last_in_flight
 
-    def arrives(self, way: Way) -> None:
-        """Ask for one more, and wait until the outside world has it."""
+    def arrives(self, *ways: Way) -> None:
+        """Ask for one more each way, and wait until the outside world has them all."""
         since = self.world.api.summary()["last"]
-        at = (datetime.now(UTC) + timedelta(seconds=way.in_s)).isoformat()
-        fields = {"send_at": at} if way.in_s else {}
-        marker = self.traffic.single(self.traffic.body(way.kind, way.channels, self.rng, **fields))
+        missing = {self._ask(way) for way in ways}
 
         def arrived() -> bool:
-            return any(one["notification_id"] == marker for one in self.world.api.receipts(since))
+            nonlocal since, missing
+            receipts = list(self.world.api.receipts(since))
+            since = max((one["seq"] for one in receipts), default=since)
+            missing -= {one["notification_id"] for one in receipts}
+            return not missing
 
-        wait_until(arrived, MUST_BE_BACK_S, lambda: (self._told(marker), self.house.said()))
+        wait_until(arrived, MUST_BE_BACK_S, lambda: ([self._told(one) for one in missing], self.house.said()))
+
+    def _ask(self, way: Way) -> str:
+        at = (datetime.now(UTC) + timedelta(seconds=way.in_s)).isoformat()
+        fields = {"send_at": at} if way.in_s else {}
+        return self.traffic.single(self.traffic.body(way.kind, way.channels, self.rng, **fields))
 
     def _told(self, identifier: str) -> object:
         try:
