@@ -271,6 +271,27 @@ async def test_a_standby_reads_and_is_called_read_only(mortal_postgres: Postgres
         await other.close()
 
 
+async def test_a_commit_that_no_standby_confirms_is_given_up_after_its_time(mortal_postgres: Postgres) -> None:
+    """And the connection is good for the next one."""
+    url = mortal_postgres.create_database("unconfirmed")
+    with Standby(mortal_postgres) as standby:
+        mortal_postgres.commit_on(standby)
+        database = Database(PostgresConfig(url, commit_timeout_s=1.0))
+        await database.open()
+        standby.pause()
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            await ended(_written(database, "CREATE TABLE written (number int)"))
+        standby.resume()
+        await ended(_written(database, "INSERT INTO written VALUES (1)"))
+        assert await database.value("SELECT number FROM written") == 1
+        await database.close()
+
+
+async def _written(database: Database, sql: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(sql)
+
+
 async def test_a_database_that_may_only_be_read_is_called_read_only(street: Street) -> None:
     house = await street.house()
     items = await street.accepted()
@@ -388,7 +409,7 @@ async def test_more_connections_than_there_may_be_are_called_busy(street: Street
     ids=["user", "database", "server"],
 )
 async def test_what_is_wrong_with_a_url_is_told(street: Street, place: Callable[[str], str], word: str) -> None:
-    database = Database(PostgresConfig(place(street.url), connect_timeout_s=3.0))
+    database = Database(PostgresConfig(place(street.url), commit_timeout_s=3.0))
     await database.open()
     assert await _word(database) == word
     await database.close()

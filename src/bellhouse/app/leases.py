@@ -81,6 +81,7 @@ class Membership:
     async def start(self) -> None:
         self._renewed_at = self._clock.monotonic()
         await self._store.join(self._member, self._ttl_s)
+        self.members = await self._store.members()
         self._renewing = asyncio.create_task(self._renew())
 
     async def run(self) -> None:

@@ -70,7 +70,8 @@ class PostgresConfig(msgspec.Struct, frozen=True):
     tls: str = "disable"
     """`disable`, `require` (sealed, with anybody), `verify-full` (sealed, with the host of that name)."""
     ca_pem: str | None = None
-    connect_timeout_s: float = 10.0
+    commit_timeout_s: float = 10.0
+    """After this the commit of a transaction counts as unanswered; a connection is waited for as long."""
     statement_timeout_s: float = 30.0
 
 
@@ -92,7 +93,7 @@ class Database:
             min_size=0,
             max_size=config.pool,
             ssl=_tls(config),
-            timeout=config.connect_timeout_s,
+            timeout=config.commit_timeout_s,
             command_timeout=config.statement_timeout_s + 5.0,
             max_inactive_connection_lifetime=60.0,
             statement_cache_size=200,
@@ -128,11 +129,19 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction: durable when the block ends, undone when it raises. Each statement sees what is committed
-        when it begins (READ COMMITTED)."""
+        """A transaction: durable when the block ends, undone when it raises; where only the commit's answer did not come
+        in time, nobody knows. Each statement sees what is committed when it begins (READ COMMITTED)."""
         with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                yield connection
+            async with self._pool.acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    yield connection
+                except BaseException:
+                    await transaction.rollback()
+                    raise
+                async with asyncio.timeout(self.config.commit_timeout_s):
+                    await transaction.commit()
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
         """All rows of one statement."""

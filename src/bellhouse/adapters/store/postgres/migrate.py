@@ -119,6 +119,8 @@ async def _apply(connection: Any, step: Step, sql: str, becomes: int) -> None:
         await _note(connection, step, becomes)
         return
     async with connection.transaction():
+        # One that has to wait for others is given up soon: whoever comes behind it would wait as well.
+        await connection.execute("SET LOCAL lock_timeout = '5s'")
         await connection.execute(sql)
         await _note(connection, step, becomes)
 
