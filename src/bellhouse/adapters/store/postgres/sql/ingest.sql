@@ -38,8 +38,13 @@ INSERT INTO collapse_keys AS held (recipient, collapse_key, id)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])
 ON CONFLICT (recipient, collapse_key) DO UPDATE SET id = greatest(held.id, excluded.id);
 
+-- The first ones, and of these the old ones: a day's acceptances are many, and most of them young.
 -- name: old_acceptances
-SELECT batch, keys FROM acceptances WHERE at <= $1 ORDER BY batch LIMIT $2 FOR UPDATE SKIP LOCKED;
+SELECT batch, keys FROM acceptances
+WHERE batch IN (
+    SELECT batch FROM (SELECT batch, at FROM acceptances ORDER BY batch LIMIT $2) AS first WHERE at <= $1
+)
+ORDER BY batch FOR UPDATE SKIP LOCKED;
 
 -- Whoever takes keys again that are being forgotten has them in another order, and is not the one to wait in vain.
 -- name: impatience
