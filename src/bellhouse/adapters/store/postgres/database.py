@@ -129,8 +129,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction: durable when the block ends, undone when it raises; where only the commit's answer did not come
-        in time, nobody knows. Each statement sees what is committed when it begins (READ COMMITTED)."""
+        """A transaction: durable when the block ends, undone when it raises; where only the commit's answer did not
+        come in time, nobody knows. Each statement sees what is committed when it begins (READ COMMITTED)."""
         with translated():
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()

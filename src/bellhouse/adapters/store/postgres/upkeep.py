@@ -26,6 +26,7 @@ class PostgresUpkeep:
         done = [f"made the partitions of day {partitions.name_of('', day)[1:]}" for day in await self._ahead(today)]
         done += [f"dropped day {partitions.name_of('', day)[1:]}" for day in await self._drop(today - retention_days)]
         async with self._database.transaction() as connection:
+            await partitions.alone(connection)
             await ledger.fold(connection)
         merged = await merge_early_news(self._database, await leftover(self._database, _MOST))
         if merged:
