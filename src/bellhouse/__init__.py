@@ -1,3 +1,3 @@
 """Bellhouse: a notification platform that a team runs itself."""
 
-__version__ = "0.2.0.dev1"
+__version__ = "0.2.0"

@@ -31,6 +31,7 @@ class PostgresUpkeep:
         merged = await merge_early_news(self._database, await leftover(self._database, _MOST))
         if merged:
             done.append(f"merged news of {merged} deliveries that a process had left")
+        await self._database.run(_SQL["forget_acts"])
         forgotten = await self._forget_the_dead()
         if forgotten:
             done.append(f"forgot {forgotten} intents of processes that have died")

@@ -17,3 +17,8 @@ DELETE FROM intents WHERE intent = ANY($1::bigint[]);
 DELETE FROM processes
 WHERE expires_at < clock_timestamp() - interval '1 hour'
   AND NOT EXISTS (SELECT FROM intents WHERE intents.process = processes.process);
+
+-- The newest stays: its number is what workers compare.
+-- name: forget_acts
+DELETE FROM operator_acts
+WHERE at < clock_timestamp() - interval '1 day' AND act < (SELECT max(act) FROM operator_acts);
