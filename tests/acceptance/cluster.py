@@ -260,7 +260,7 @@ class ClusterHouse(House):
         kept = self.kept[role]
         pid, before = self.pid_of(role), len(kept.ends)
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: len(kept.ends) > before, within_s, self.said)
+        wait_until(lambda: len(kept.ends) > before, within_s, lambda: f"{role} still runs: {self.said()}")
         wait_until(lambda: self.roles().get(role, pid) != pid, _START_S, self.said)
         return kept.ends[before]
 

@@ -22,9 +22,9 @@ def table() -> list[str]:
     """The kills of this run as lines of text."""
     if not KILLS:
         return []
-    head = f"{'':>3}  {'in the middle of':<34} {'killed':<12} {'in flight':>9}  {'back after':>10}"
+    head = f"{'':>3}  {'in the middle of':<34} {'killed':<28} {'in flight':>9}  {'back after':>10}"
     rows = [
-        f"{number:>3}  {kill.stage:<34} {kill.process:<12} {kill.in_flight:>9}  {kill.back_s:>8.2f} s"
+        f"{number:>3}  {kill.stage:<34} {kill.process:<28} {kill.in_flight:>9}  {kill.back_s:>8.2f} s"
         for number, kill in enumerate(KILLS, 1)
     ]
     slowest = max(kill.back_s for kill in KILLS)

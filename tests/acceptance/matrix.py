@@ -152,22 +152,22 @@ class Matrix:
 
     # --- struck, and back ---
 
-    def strike(self, stage: str, what: str, act: Callable[[], object], way: Way) -> None:
+    def strike(self, stage: str, what: str, act: Callable[[], object], *ways: Way) -> None:
         """Be in the middle of `stage`, do something violent, and see that work goes on and everything is accounted
         for."""
         self.in_the_middle(stage)
         struck = time.monotonic()
         act()
-        self.is_back(stage, what, struck, way)
+        self.is_back(stage, what, struck, *ways)
 
     def in_the_middle(self, stage: str) -> None:
         """Come into the middle of a stage."""
         self._last_in_flight = 0
         getattr(self, stage)()
 
-    def is_back(self, stage: str, what: str, since: float, way: Way) -> None:
+    def is_back(self, stage: str, what: str, since: float, *ways: Way) -> None:
         """See that work goes on within the promised time since a moment, and write it into the table."""
-        self.arrives(way)
+        self.arrives(*ways)
         back = time.monotonic() - since
         middle = (getattr(Matrix, stage).__doc__ or "").rstrip(".").split(" of ", 1)[-1]
         KILLS.append(Kill(middle, what, self._last_in_flight, back))
