@@ -9,9 +9,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import pytest
+from benchmarks.cluster.fleet import A_DAY, PAGE, PEAK, figures_of, filled, needs, whole_pages
 from benchmarks.cluster.roles import ROLES
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 WORKLOADS = ("log", "FCM over TLS")
 _PATIENCE_S = 600.0
 
@@ -61,3 +64,22 @@ def _plausible(figures: Mapping[str, Any]) -> None:
     assert figures["stored for the retention"]["value"] > 300
     assert figures["in the log"]["value"] > 300
     assert figures["critical p99, idle"]["value"] >= figures["critical p50, idle"]["value"] > 0
+
+
+def test_the_table_of_the_scale_page_follows_from_the_figures_of_the_benchmark_page() -> None:
+    page = (DOCS / "scale.md").read_text()
+    assert f"| at {PEAK:,}/s | needs | from |" in page
+    assert filled(page, figures_of(DOCS)) == page
+
+
+def test_what_a_fleet_needs_grows_with_what_a_notification_costs() -> None:
+    figures = dict.fromkeys(figures_of(DOCS), 100.0)
+    by_name = {need.what: need.amount for need in needs(figures)}
+    assert by_name["`router`"] == "1.70 cores, 4 processes"
+    assert by_name["PostgreSQL, WAL at peak"] == "2 MB/s"
+    assert by_name["PostgreSQL, rows of a day"] == f"{100 * A_DAY / 1e12:.2f} TB"
+
+
+def test_a_page_goes_whole_to_the_wal_at_most_once_between_checkpoints_and_at_most_with_each_key() -> None:
+    assert whole_pages(10, inserted=1_000_000) == pytest.approx(10 * PAGE / 1_000_000)
+    assert whole_pages(1e12, inserted=1_000) == pytest.approx(PAGE, rel=0.01)

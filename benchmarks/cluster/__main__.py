@@ -5,6 +5,7 @@ python -m benchmarks.cluster [--smoke | --quick | --full] [--only cost,lanes,...
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import Final
 from bellhouse.engines.kafka_jars import VERSION
 from benchmarks.chart import svg
 from benchmarks.cluster.engines import POSTGRES, Engines, connect, engines
+from benchmarks.cluster.fleet import fill
 from benchmarks.cluster.stand import PARTITIONS, prepare
 from benchmarks.cluster.workloads import PARTS, WORKLOADS, Ground, Size, unknown
 from benchmarks.figures import Figure, Page, Run, machine, markdown, number, text
@@ -45,6 +47,7 @@ async def measure(size: Size, parts: Sequence[str], command: str) -> Run:
     """Run the workloads one after another, on engines of their own."""
     began = time.monotonic()
     figures: list[Figure] = []
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bellhouse-bench-") as folder, engines() as running:
         ground = Ground(running, Path(folder), await prepare(running, Path(folder)))
         for workload in WORKLOADS:
@@ -52,7 +55,10 @@ async def measure(size: Size, parts: Sequence[str], command: str) -> Run:
             figures += found
             for figure in found:
                 print(f"  {figure.name}: {number(figure.value)} {figure.unit}", file=sys.stderr, flush=True)
-        told = f"{size.name}: {size.count:,} notifications a cost, {size.flood:,} in the flood, {size.stored:,} stored"
+        told = (
+            f"{size.name}: {size.count:,} notifications a cost, {size.flood:,} in the flood, {size.stored:,} stored; "
+            f"load average when it began: {load:.1f}"
+        )
         return Run(machine(await _versions(running)), command, told, time.monotonic() - began, figures)
 
 
@@ -75,11 +81,15 @@ def main() -> int:
     size.add_argument("--full", action="store_const", dest="size", const=FULL, help="as the targets say")
     parser.add_argument("--only", default="", help="some parts, between commas: " + ", ".join(PARTS))
     parser.add_argument("--json", type=Path, help="write all figures into this file")
-    parser.add_argument("--docs", type=Path, help="write cluster-benchmarks.md, .svg and .json into this folder")
+    parser.add_argument(
+        "--docs", type=Path, help="write cluster-benchmarks.md, .svg and .json there, and the table of scale.md"
+    )
     given = parser.parse_args()
     parts = [name for name in given.only.split(",") if name] or list(PARTS)
     if wrong := unknown(parts):
         parser.error(f"no part is called {', '.join(wrong)}")
+    if given.docs and set(parts) != set(PARTS):
+        parser.error("--docs needs all parts: leave --only out")
     command = " ".join(["python -m benchmarks.cluster", *sys.argv[1:]])
     # A stop by SIGTERM ends what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -97,6 +107,8 @@ def _write_page(run: Run, folder: Path) -> None:
     (folder / "cluster-benchmarks.md").write_text(markdown(run, "cluster-benchmarks.svg", _PAGE), encoding="utf-8")
     (folder / "cluster-benchmarks.svg").write_text(svg(run.figures), encoding="utf-8")
     (folder / "cluster-benchmarks.json").write_text(run.as_json() + "\n", encoding="utf-8")
+    if (folder / "scale.md").exists():
+        fill(folder)
 
 
 if __name__ == "__main__":

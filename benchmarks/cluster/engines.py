@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-from confluent_kafka import Consumer, TopicPartition
 
 from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.postgres import Postgres
@@ -24,9 +23,6 @@ POSTGRES: Final = {
     "max_connections": "300",
 }
 """Durable as in production; memory and WAL as a small server has them. All else is as PostgreSQL comes."""
-
-_GROUPS: Final = 20
-"""So many that every partition of the topic of offsets has one of them."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +47,7 @@ class Engines:
 def engines(**more: str) -> Iterator[Engines]:
     """Start all three; `more` are further settings of PostgreSQL."""
     with Postgres(settings={**POSTGRES, **more}) as postgres, Kafka() as kafka, Valkey() as valkey:
-        wake_groups(kafka)
         yield Engines(postgres, kafka, valkey)
-
-
-def wake_groups(kafka: Kafka) -> None:
-    """Have the node make and load its topic of offsets: until then it is no group's coordinator, and says so."""
-    for number in range(_GROUPS):
-        consumer = Consumer({"bootstrap.servers": kafka.brokers, "group.id": f"benchmark-{number}"})
-        consumer.committed([TopicPartition("benchmark", 0)], timeout=60.0)
-        consumer.close()
 
 
 async def connect(url: str) -> asyncpg.Connection:

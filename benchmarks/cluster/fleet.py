@@ -19,6 +19,8 @@ DAYS: Final = 90
 LOG_DAYS: Final = 7
 COPIES: Final = 3
 """Of each record in the log."""
+PAGE: Final = 8_192
+CHECKPOINT_S: Final = 1_800
 FULL: Final = 0.5
 """How much of a core a process may use at peak: the other half is for a host that is lost, and for catching up."""
 
@@ -44,29 +46,44 @@ def _roles(figures: Mapping[str, float]) -> list[Need]:
     found = []
     for role in _ROLES:
         us = figures[f"FCM over TLS: {role}"]
-        cores = us * PEAK / 1e6
-        processes = math.ceil(cores / FULL)
-        found.append(Need(f"`{role}`", f"{cores:.2f} cores, {processes} processes", f"{us:.0f} µs each, bulk, a push"))
+        found.append(Need(f"`{role}`", _processes(us), f"{us:.0f} µs each, bulk, a push"))
     us = figures["single POST: api"]
+    origin = f"{us:.0f} µs each at 1,000/s; less where more of them share a commit"
+    return [*found, Need("`api`, if every caller sends one by one", _processes(us), origin)]
+
+
+def _processes(us: float) -> str:
+    """What so many µs each come to at peak."""
     cores = us * PEAK / 1e6
-    found.append(
-        Need("`api`, if every caller sends one by one", f"{cores:.1f} cores, {math.ceil(cores / FULL)} processes",
-             f"{us:.0f} µs each at 1,000/s; fewer when more of them share a commit")
-    )  # fmt: skip
-    return found
+    number = math.ceil(cores / FULL)
+    return f"{cores:.2f} cores, {number} process{'es' if number > 1 else ''}"
 
 
 def _postgres(figures: Mapping[str, float]) -> list[Need]:
     us, wal = figures["CPU of PostgreSQL, FCM over TLS"], figures["WAL, FCM over TLS"]
-    kept, key = figures["stored for the retention"], figures["stored for a day"]
+    kept, key, index = (
+        figures[name] for name in ("stored for the retention", "stored for a day", "of that in its index")
+    )
+    whole = whole_pages(index * A_DAY / PAGE, PEAK * CHECKPOINT_S)
     return [
         Need("PostgreSQL, cores", f"{us * PEAK / 1e6:.2f}", f"{us:.0f} µs each, all its processes"),
         Need("PostgreSQL, WAL at peak", f"{wal * PEAK / 1e6:.0f} MB/s", f"{wal:,.0f} bytes each"),
-        Need("PostgreSQL, WAL a day", f"{wal * A_DAY / 1e12:.2f} TB", "the same"),
-        Need("PostgreSQL, a day's rows", f"{kept * A_DAY / 1e12:.2f} TB", f"{kept:,.0f} bytes each, with indexes"),
+        Need(
+            "PostgreSQL, WAL of whole pages beside it",
+            f"{whole * PEAK / 1e6:.0f} MB/s",
+            f"{whole:,.0f} bytes each: every page of the keys' index goes there whole once after each checkpoint, "
+            f"{CHECKPOINT_S // 60} minutes apart; {index:.0f} bytes of index a key",
+        ),
+        Need("PostgreSQL, keys of a day", f"{key * A_DAY / 1e9:.0f} GB", f"{key:,.0f} bytes each"),
+        Need("PostgreSQL, rows of a day", f"{kept * A_DAY / 1e12:.2f} TB", f"{kept:,.0f} bytes each, with indexes"),
         Need(f"PostgreSQL, {DAYS} days", f"{kept * A_DAY * DAYS / 1e12:.0f} TB", "the same"),
-        Need("PostgreSQL, keys of a day", f"{key * A_DAY / 1e9:.0f} GB", f"{key:,.0f} bytes each, in no order"),
     ]
+
+
+def whole_pages(pages: float, inserted: float) -> float:
+    """Bytes of whole pages for each of the keys that are inserted between two checkpoints into so many pages, without
+    order: the first change of each page writes all of it."""
+    return PAGE * pages * -math.expm1(-inserted / pages) / inserted
 
 
 def _log(figures: Mapping[str, float]) -> list[Need]:
@@ -95,12 +112,16 @@ def figures_of(docs: Path) -> dict[str, float]:
     return {figure["name"]: figure["value"] for figure in run["figures"]}
 
 
+def fill(docs: Path) -> None:
+    """Write the table into the page of a folder, by the figures beside it."""
+    page = docs / "scale.md"
+    page.write_text(filled(page.read_text(encoding="utf-8"), figures_of(docs)), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", type=Path, default=Path("docs"))
-    docs: Path = parser.parse_args().docs
-    page = docs / "scale.md"
-    page.write_text(filled(page.read_text(encoding="utf-8"), figures_of(docs)), encoding="utf-8")
+    fill(parser.parse_args().docs)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,40 @@
 """How many bytes a notification takes where it is kept: in PostgreSQL's tables with their indexes, and in the log."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import asyncpg
 
 from bellhouse.engines.kafka import Kafka
 
-KEPT: Final = ("notifications", "decisions", "delivery_events")
+_KEPT: Final = ("notifications", "decisions", "delivery_events")
 """What stays as long as the retention says; keys go after a day."""
 
-_SIZE: Final = """
-SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_partition_tree($1::regclass) WHERE isleaf
+_SIZES: Final = """
+SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint, coalesce(sum(pg_indexes_size(relid)), 0)::bigint
+FROM pg_partition_tree($1::regclass) WHERE isleaf
 """
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Bytes."""
+    """Bytes for each notification, and for each key."""
 
-    kept: int
-    keys: int
-    log: int
-
-
-async def stored(database: asyncpg.Connection, kafka: Kafka, prefix: str) -> Stored:
-    """What is stored now. `prefix` is that of the topics."""
-    kept = sum([int(await database.fetchval(_SIZE, table)) for table in KEPT])
-    keys = int(await database.fetchval(_SIZE, "idempotency_keys"))
-    return Stored(kept, keys, _log_bytes(kafka.folder / "data", prefix))
+    kept: float
+    key: float
+    key_index: float
+    """What a key takes in its index, which has no order in time."""
 
 
-def _log_bytes(folder: Path, prefix: str) -> int:
-    # Index files are made large beforehand: only segments count.
-    return sum(each.stat().st_size for each in folder.glob(f"{prefix}*/*.log"))
+async def stored(database: asyncpg.Connection) -> Stored:
+    """What is stored now, by the sizes of the files."""
+    notifications = int(await database.fetchval("SELECT count(*) FROM notifications"))
+    keys = int(await database.fetchval("SELECT count(*) FROM idempotency_keys"))
+    kept = sum([(await database.fetch(_SIZES, table))[0][0] for table in _KEPT])
+    [(key, index)] = await database.fetch(_SIZES, "idempotency_keys")
+    return Stored(kept / notifications, key / keys, index / keys)
+
+
+def log_bytes(kafka: Kafka, prefix: str) -> int:
+    """What the topics of a prefix hold. Their index files are made large beforehand, so only segments count."""
+    return sum(each.stat().st_size for each in (kafka.folder / "data").glob(f"{prefix}*/*.log"))

@@ -15,9 +15,9 @@ from benchmarks.cluster.lanes import urgency
 from benchmarks.cluster.limits import Bare, bare_copy, bare_log
 from benchmarks.cluster.roles import ROLES
 from benchmarks.cluster.stand import Stand, place, running
-from benchmarks.cluster.stored import Stored, stored
+from benchmarks.cluster.stored import Stored, log_bytes, stored
 from benchmarks.figures import Figure
-from benchmarks.stand import CLOCK, outside_world
+from benchmarks.stand import outside_world
 
 PARTS: Final = ("idle", "cost", "singles", "lanes", "growth")
 _KIND: Final = "bench_push"
@@ -30,7 +30,7 @@ class Size:
 
     name: str
     idle_s: float
-    """How long nothing is sent to see what nothing costs."""
+    """How long nothing is sent to see what nothing costs, and that PostgreSQL has come to rest."""
     count: int
     """Notifications of one cost."""
     per_second: int
@@ -61,18 +61,20 @@ async def to_log(ground: Ground, size: Size, parts: Collection[str]) -> list[Fig
     figures: list[Figure] = []
     here = await place(ground.engines, ground.folder, "log", ground.key)
     cost: Cost | None = None
+    in_log = 0.0
     async with running(here, None) as stand:
         if "idle" in parts:
             figures += await _idle(stand, size.idle_s)
         if "cost" in parts or "growth" in parts:
-            before = await stored(stand.database, here.engines.kafka, "log.")
             cost = await cost_of(stand, _KIND, size.count)
-            figures += _stored(before, await stored(stand.database, here.engines.kafka, "log."), size.count)
             figures += _memory(stand)
+            in_log = log_bytes(here.engines.kafka, "log.") / (await stand.ledger())["notification", "planned"]
         if "singles" in parts:
             figures += _singles(await at_rate(stand, _KIND, size.per_second * size.single_s, size.per_second), size)
         if "growth" in parts:
             figures += await _growth(stand, size)
+        if cost is not None:
+            figures += _stored(await stored(stand.database), in_log)
     if cost is not None:
         sample = min(size.count, _BARE)
         figures = [*_cost("log", cost, await bare_copy(here, sample), bare_log(here, sample), size.count), *figures]
@@ -143,12 +145,12 @@ async def _idle(stand: Stand, seconds: float) -> list[Figure]:
     return [Figure("CPU, idle", ours, "% of a core", note=f"{note}{used['Kafka']:.1f} %.")]
 
 
-def _stored(before: Stored, after: Stored, count: int) -> list[Figure]:
-    kept = (after.kept - before.kept) / count
+def _stored(found: Stored, in_log: float) -> list[Figure]:
     return [
-        Figure("stored for the retention", kept, "bytes", note="Notification, decision, events; with indexes."),
-        Figure("stored for a day", (after.keys - before.keys) / count, "bytes", note="The idempotency key."),
-        Figure("in the log", (after.log - before.log) / count, "bytes", note="Of one replica, not compressed."),
+        Figure("stored for the retention", found.kept, "bytes", note="Notification, decision, events; with indexes."),
+        Figure("stored for a day", found.key, "bytes", note="The idempotency key."),
+        Figure("of that in its index", found.key_index, "bytes", note="Which has no order in time."),
+        Figure("in the log", in_log, "bytes", note="Notification and delivery, in one copy, not compressed."),
     ]
 
 
@@ -175,12 +177,13 @@ def _singles(singles: Singles, size: Size) -> list[Figure]:
 
 
 async def _growth(stand: Stand, size: Size) -> list[Figure]:
-    began = CLOCK.monotonic()
-    found = await growth(stand, _KIND, size.count, size.stored)
+    found = await growth(stand, _KIND, size.count, size.stored, size.idle_s)
+    few, many = found.few, found.many
     note = (
-        f"CPU of Bellhouse and PostgreSQL per notification to `log`: {found.many_us:.0f} µs beside {size.stored:,} of "
-        f"the seven days before, {found.few_us:.0f} µs beside those of this run alone; two costs each. "
-        f"It took {CLOCK.monotonic() - began:.0f} s."
+        "CPU of Bellhouse and PostgreSQL per notification to `log`, beside those of the seven days before and beside "
+        f"those of this run alone: {many.ours_us:.0f} + {many.postgres_us:.0f} µs against {few.ours_us:.0f} + "
+        f"{few.postgres_us:.0f}; bytes of WAL: {many.wal_bytes:,.0f} against {few.wal_bytes:,.0f}. Both once "
+        "PostgreSQL is at rest and most pages have been touched since the checkpoint."
     )
     return [Figure(f"cost beside {size.stored:,} stored", found.ratio, "×", 1.2, 1.05, note=note)]
 
