@@ -23,7 +23,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.log.kafka import KafkaConfig, KafkaLog, create_topics
 from bellhouse.adapters.log.kafka.config import consuming, producing, topic_name
 from bellhouse.engines.kafka import Kafka
-from bellhouse.ports.log import GROUP_OF, Position, Record, notifications_topic
+from bellhouse.ports.log import Record, ends_of, notifications_topic, positions
 from bellhouse.ports.telemetry import NullLogbook
 
 TOPIC = notifications_topic("normal")
@@ -111,8 +111,7 @@ async def adapter_consume(stand: Stand, config: KafkaConfig) -> None:
     while seen < stand.records:
         await reader.wait(1.0)
         polled = await reader.poll(BATCH)
-        ends = {record.partition: record.offset for record in polled}
-        await reader.commit([Position(GROUP_OF[TOPIC], TOPIC, offset, p) for p, offset in ends.items()])
+        await reader.commit(positions(TOPIC, ends_of(polled)))
         seen += len(polled)
     await reader.stop()
 

@@ -48,7 +48,7 @@ async def member(house: KafkaHouse, **config: Any) -> AsyncIterator[Reader]:
 
 async def shared(house: KafkaHouse, readers: list[Reader]) -> list[set[int]]:
     """Append and commit until each of the readers has partitions; which each has then."""
-    for start in range(0, 2_000, 40):
+    for start in range(0, 4_960, 40):
         await house.publisher.append(records(range(start, start + 40), keys=40))
         polled = await read_all(readers, range(start, start + 40))
         for reader, part in zip(readers, polled, strict=True):
@@ -56,6 +56,7 @@ async def shared(house: KafkaHouse, readers: list[Reader]) -> list[set[int]]:
         places = [{record.partition for record in part} for part in polled]
         if sum(map(len, places)) == PARTITIONS and all(places):
             return places
+        await asyncio.sleep(0.05)
     pytest.fail("the readers have not come to share the partitions")
 
 
@@ -198,6 +199,22 @@ async def test_a_second_process_of_one_name_puts_the_first_out_in_words(house: K
             seen: set[int] = set()  # and what the first had not yet told of as done
             while not seen >= set(range(5_000, 5_100)):
                 seen.update(values_of(await read(second, 1)))
+        await house.publisher.append(records(range(6_000, 6_100), keys=50))
+        assert set(range(6_000, 6_100)) <= await _read_when_it_has_joined(first, 6_099)
+
+
+async def _read_when_it_has_joined(reader: Reader, last: int) -> set[int]:
+    """What a reader that was put out reads when the other has gone, until it has seen `last`."""
+    seen: set[int] = set()
+    async with asyncio.timeout(PATIENCE_S):
+        while last not in seen or len(seen) < 100:
+            try:
+                seen.update(values_of(await reader.poll(500)))
+            except LogUnavailable:
+                await asyncio.sleep(0.1)
+            else:
+                await reader.wait(0.5)
+    return seen
 
 
 async def _poll_for_ever(reader: Reader) -> None:

@@ -25,6 +25,8 @@ class Scripted:
     async def run(self) -> None:
         if self._ending == "raises":
             raise RuntimeError("broken")
+        if self._ending == "raises several":
+            raise ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("the first"), OSError("the second")])
         if self._ending == "returns":
             return
         await self._drained.wait()
@@ -60,6 +62,17 @@ async def test_a_service_that_ends_by_itself_drains_the_others_and_fails_the_pro
     running = runner(told, "drained", ending)
     assert await running.run(lambda: None) == CRASHED
     assert "drained a" in told
+
+
+async def test_of_a_group_of_errors_each_is_told():
+    notes: list[dict[str, object]] = []
+
+    class Kept(NullLogbook):
+        def note(self, level, event, **fields):
+            notes.append(fields)
+
+    await Runner([Scripted("a", [], "raises several")], 5.0, Kept()).run(lambda: None)
+    assert {"error": "ValueError: the first; OSError: the second"} in notes
 
 
 async def test_what_was_started_is_stopped_when_a_start_fails():

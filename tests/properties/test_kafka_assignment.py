@@ -22,6 +22,8 @@ class AssignmentMachine(RuleBasedStateMachine):
         self.next: dict[int, int] = {}  # of assigned partitions, the offset that the broker gives next
         self.mark: dict[int, int] = {}
         self.waiting: dict[int, list[int]] = defaultdict(list)
+        self.comings = 0
+        self.number: dict[int, int] = {}  # of a partition's last coming
         self.taken: dict[int, list[int]] = {}  # since the partition came
         self.paused: set[int] = set()
         self.done: dict[int, int] = {}  # and how far of it is done, and known to the broker
@@ -31,6 +33,8 @@ class AssignmentMachine(RuleBasedStateMachine):
     def comes(self, partition: int, start: int, ahead: int) -> None:
         if partition not in self.next:
             self.assignment.came([partition])
+            self.comings += 1
+            self.number[partition] = self.comings
             self.assignment.mark({partition: start + ahead})
             self.next[partition], self.mark[partition] = start, start + ahead
             self.waiting[partition], self.taken[partition] = [], []
@@ -60,6 +64,7 @@ class AssignmentMachine(RuleBasedStateMachine):
             assert record.partition not in self.paused
             assert record.offset == self.waiting[record.partition].pop(0)
             assert record.again == (record.offset < self.mark[record.partition])
+            assert record.assignment == self.number[record.partition]
             self.taken[record.partition].append(record.offset)
 
     @rule(partitions=st.sets(PARTITIONS))
@@ -72,11 +77,12 @@ class AssignmentMachine(RuleBasedStateMachine):
         self.assignment.resume(partitions)
         self.paused -= partitions
 
-    @rule(partition=PARTITIONS, offset=st.integers(0, 20))
-    def is_done(self, partition: int, offset: int) -> None:
-        self.assignment.done([Position("g", "t", offset, partition)])
+    @rule(partition=PARTITIONS, offset=st.integers(0, 20), ago=st.sampled_from((0, 0, 0, 1)))
+    def is_done(self, partition: int, offset: int, ago: int) -> None:
+        number = self.number.get(partition, 0) - ago
+        self.assignment.done([Position("g", "t", offset, partition, number)])
         taken = self.taken.get(partition) or [21]
-        if taken[0] <= offset <= taken[-1]:
+        if not ago and taken[0] <= offset <= taken[-1]:
             self.done[partition] = max(offset, self.done.get(partition, 0))
 
     @rule(works=st.booleans())

@@ -25,6 +25,7 @@ from bellhouse.app.roles import Play
 from bellhouse.app.runner import Runner
 from bellhouse.app.settings import Settings, SettingsError
 from bellhouse.observability.logs import configure
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import StoreUnavailable
 
 
@@ -52,6 +53,8 @@ def run(settings: Settings, play: Play, announce: Callable[[Running], None]) -> 
             return loop.run(_play(settings, play, announce))
     except StoreUnavailable as down:
         raise CannotServe(f"The store cannot be used ({down.reason}): {down.remedy}") from None
+    except LogUnavailable as down:
+        raise CannotServe(f"The log cannot be used ({down.reason}): {down.remedy}") from None
 
 
 async def _play(settings: Settings, play: Play, announce: Callable[[Running], None]) -> int:

@@ -110,7 +110,7 @@ class Runner:
         if error is None and self._draining.is_set():
             return
         self._status = CRASHED
-        reason = f"{type(error).__name__}: {error}" if error else "it ended by itself"
+        reason = "; ".join(_leaves(error)) if error else "it ended by itself"
         self._logbook.note("error", f"Service {task.get_name()} crashed", error=reason)
         if error is not None:
             loop = asyncio.get_running_loop()
@@ -151,3 +151,12 @@ class Runner:
             except Exception as error:
                 # One that cannot close must not keep the others open.
                 self._logbook.note("error", f"Service {service.name} did not stop", error=repr(error))
+
+
+def _leaves(error: BaseException) -> Iterator[str]:
+    """What went wrong, each in words: a group says nothing by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield f"{type(error).__name__}: {error}"

@@ -1,13 +1,12 @@
 """A delivery in the worker's hands, from its intent until its outcome."""
 
-from collections.abc import Mapping
-
 import msgspec
 
 from bellhouse.domain.content import Content
 from bellhouse.domain.delivery import Delivery, Detail, Event
 from bellhouse.domain.notification import Notification
 from bellhouse.policy.unknown import AfterUnknown
+from bellhouse.ports.log import Ends
 from bellhouse.ports.store import Claim
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -18,9 +17,8 @@ class Ticket:
 
     __slots__ = ("ends", "intents", "open")
 
-    def __init__(self, ends: Mapping[int, int], count: int) -> None:
+    def __init__(self, ends: Ends, count: int) -> None:
         self.ends = ends
-        """Its last offset, by partition."""
         self.open = count
         self.intents: list[int] = []
         """Under which its deliveries are being sent."""

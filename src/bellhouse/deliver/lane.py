@@ -157,7 +157,9 @@ class Lane:
         polled: Sequence[Polled] = ()
         lease_lost = False
         while not self._draining:
-            await self._settler.wait_for_room(self._parts.settings.window)
+            # What another process is sending takes no room: it is looked after here, and would never be.
+            elsewhere = sum(len(claims) for _, claims in self._elsewhere)
+            await self._settler.wait_for_room(self._parts.settings.window + elsewhere)
             try:
                 if lease_lost:
                     await self._reader.rejoin()

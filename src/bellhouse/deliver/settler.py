@@ -135,10 +135,10 @@ class Settler:
             ticket.open -= 1
             if ticket.open == 0:
                 intents += ticket.intents
-        ends: dict[int, int] = {}
+        ends: dict[tuple[int, int], int] = {}
         while self._tickets and self._tickets[0].open == 0:
-            for partition, end in self._tickets.popleft().ends.items():
-                ends[partition] = max(end, ends.get(partition, end))
+            for place, end in self._tickets.popleft().ends.items():
+                ends[place] = max(end, ends.get(place, end))
         if not (taken or intents or ends):
             return None
         return Settlement(

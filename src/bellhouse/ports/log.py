@@ -50,6 +50,8 @@ class Polled(msgspec.Struct, frozen=True, gc=False):
     partition: int = 0
     again: bool = False
     """Whether somebody may have polled it before: it was there when its partition came to this reader."""
+    assignment: int = 0
+    """Which coming of its partition to this reader it was polled in."""
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +61,13 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     topic: str
     offset: int
     partition: int = 0
+    assignment: int = 0
+    """Of the records that are done. Where the partition has left and returned since, they come again, and those that
+    came again are not done yet."""
+
+
+Ends = Mapping[tuple[int, int], int]
+"""An offset for each partition and assignment."""
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -195,12 +204,12 @@ PRIORITY_OF: Final[dict[str, Priority]] = {
 """Each topic's priority, by which it may have a log of its own."""
 
 
-def ends_of(polled: Sequence[Polled]) -> dict[int, int]:
-    """Where a polled batch ends, by partition."""
-    return {record.partition: record.offset for record in polled}
+def ends_of(polled: Sequence[Polled]) -> dict[tuple[int, int], int]:
+    """Where a polled batch ends."""
+    return {(record.partition, record.assignment): record.offset for record in polled}
 
 
-def positions(topic: str, ends: Mapping[int, int]) -> tuple[Position, ...]:
-    """The positions of a topic's group that follow from the last finished offset of each partition."""
+def positions(topic: str, ends: Ends) -> tuple[Position, ...]:
+    """The positions of a topic's group that follow from where finished batches end."""
     group = GROUP_OF[topic]
-    return tuple(Position(group, topic, offset, partition) for partition, offset in ends.items())
+    return tuple(Position(group, topic, offset, *place) for place, offset in ends.items())

@@ -14,7 +14,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bellhouse.ports.log import GROUP_OF, Polled, Position, Reader, Record, deliveries_topic, notifications_topic
+from bellhouse.ports.log import (
+    GROUP_OF,
+    Polled,
+    Position,
+    Reader,
+    Record,
+    deliveries_topic,
+    ends_of,
+    notifications_topic,
+    positions,
+)
 
 NORMAL = notifications_topic("normal")
 LOW = notifications_topic("low")
@@ -49,8 +59,7 @@ def values_of(polled: Iterable[Polled]) -> list[int]:
 
 def behind(polled: Iterable[Polled], topic: str = NORMAL) -> list[Position]:
     """The positions at which all of these are done."""
-    last = {record.partition: record.offset for record in polled}
-    return [Position(GROUP_OF[topic], topic, offset, partition) for partition, offset in last.items()]
+    return list(positions(topic, ends_of(list(polled))))
 
 
 async def read(reader: Reader, count: int, limit: int = 500, within_s: float = _PATIENCE_S) -> list[Polled]:
@@ -438,13 +447,14 @@ class SharedLogSuite:
 
     async def _settled(self, house: Any, readers: Sequence[Reader]) -> None:
         """Return when all readers have partitions, and everything that was appended is committed."""
-        for start in range(0, 1_000, 50):
+        for start in range(0, 5_000, 50):
             await house.publisher.append(records(range(start, start + 50), keys=50))
             polled = await read_all(readers, range(start, start + 50))
             for reader, part in zip(readers, polled, strict=True):
                 await reader.commit(behind(part))
             if all(polled) and sum(map(len, polled)) == 50:
                 return
+            await nothing_happens()
         pytest.fail("the readers have not come to share the partitions")
 
 

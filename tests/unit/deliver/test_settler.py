@@ -46,7 +46,7 @@ def settled(ticket: Ticket, number: int) -> Settled:
 async def test_an_old_intent_stays_until_everything_that_it_names_is_written() -> None:
     store = Written()
     settler = settler_of(store)
-    ticket = Ticket({0: 700}, 700)
+    ticket = Ticket({(0, 0): 700}, 700)
     settler.polled(ticket)
     for number in range(700):
         settler.add(settled(ticket, number))
@@ -60,7 +60,7 @@ async def test_an_old_intent_stays_until_everything_that_it_names_is_written() -
 async def test_an_intent_goes_with_the_last_of_its_outcomes() -> None:
     store = Written()
     settler = settler_of(store)
-    ticket = Ticket({0: 2}, 2)
+    ticket = Ticket({(0, 0): 2}, 2)
     ticket.intents.append(3)
     settler.polled(ticket)
     settler.add(settled(ticket, 1))

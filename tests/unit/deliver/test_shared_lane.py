@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bellhouse.deliver.lane import Lane
+from bellhouse.deliver.lane import Lane, LaneSettings
 from bellhouse.deliver.prepare import open_record
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.store import Claim, LeaseLost, Sending, Standings, StoreUnavailable
@@ -100,6 +100,17 @@ async def test_it_is_sent_here_when_nobody_is_sending_it_any_more(stage: Shared)
     stage.neighbours.sending = "no"
     await stage.until(lambda: stage.ended({"sent": 3}))
     assert len(stage.provider.calls) == 3
+
+
+async def test_a_window_full_of_what_others_are_sending_is_looked_at_again(stage: Shared) -> None:
+    """As where a process was killed with its window full."""
+    stage.settings = LaneSettings(settle_pause_s=0.0, window=10, batch=5)
+    stage.neighbours.sending = "elsewhere"
+    await stage.planned(await stage.found(), 12)
+    await stage.begin()
+    await stage.until(lambda: stage.neighbours.looks > 3)
+    stage.neighbours.sending = "no"
+    await stage.until(lambda: stage.ended({"sent": 12}))
 
 
 async def test_what_a_dead_process_was_sending_is_unknown_and_then_follows_its_policy(stage: Shared) -> None:

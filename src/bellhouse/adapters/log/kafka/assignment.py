@@ -16,10 +16,11 @@ UNKNOWN_MARK: Final = 2**63
 class _Share:
     """One partition while it is assigned."""
 
-    __slots__ = ("done", "first", "held", "last", "mark", "sent")
+    __slots__ = ("done", "first", "held", "last", "mark", "number", "sent")
 
-    def __init__(self, mark: int) -> None:
+    def __init__(self, mark: int, number: int) -> None:
         self.mark = mark
+        self.number = number  # of its coming
         self.first = -1  # the first and the last that were handed out
         self.last = -1
         self.done = -1  # the last of them that is done, and the last that a commit was sent for
@@ -31,7 +32,8 @@ class Assignment:
     """Shared by the event loop, which takes, and the consumer's thread, which fills; every method is short.
 
     A position is taken from the loop only for records that were handed out since their partition came: what is told of
-    an earlier assignment could go back behind what another reader has done meanwhile.
+    an earlier assignment could go back behind what another reader has done meanwhile, or be of records that have come
+    again and are in hand.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class Assignment:
         self._ready: deque[Polled] = deque()
         self._paused: set[int] = set()
         self._hands = Condition(self._lock)
+        self._comings = 0
         self._in_hand: set[int] = set()
         """The partitions of what was taken and is not noted in the store yet."""
 
@@ -66,7 +69,8 @@ class Assignment:
     def came(self, partitions: Iterable[int]) -> None:
         """These are assigned from now on, with nothing polled of them yet."""
         with self._lock:
-            self._shares |= {partition: _Share(UNKNOWN_MARK) for partition in partitions}
+            self._comings += 1
+            self._shares |= {partition: _Share(UNKNOWN_MARK, self._comings) for partition in partitions}
 
     def mark(self, ends: Mapping[int, int]) -> None:
         """What is before its partition's end may have been polled before."""
@@ -94,7 +98,8 @@ class Assignment:
             partition, offset = message.partition(), message.offset()
             share = shares.get(partition)  # type: ignore[arg-type]  # a message that was read has one
             if share is not None:
-                polled.append(Polled(offset, message.value() or b"", partition, offset < share.mark))  # type: ignore[arg-type,operator]  # the same
+                again = offset < share.mark  # type: ignore[operator]  # the same
+                polled.append(Polled(offset, message.value() or b"", partition, again, share.number))  # type: ignore[arg-type]  # the same
         with self._lock:
             if self._paused:
                 polled = self._hold(polled)
@@ -142,7 +147,9 @@ class Assignment:
         with self._lock:
             for position in positions:
                 share = self._shares.get(position.partition)
-                if share is not None and 0 <= share.first <= position.offset <= share.last:
+                if share is None or share.number != position.assignment:
+                    continue
+                if 0 <= share.first <= position.offset <= share.last:
                     share.done = max(share.done, position.offset)
 
     def pause(self, partitions: Iterable[int]) -> None:

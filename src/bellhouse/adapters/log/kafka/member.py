@@ -52,6 +52,7 @@ class Member:
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._room = Event()
         self._stopping = False
+        self._failed_at = 0.0
         self._full_since: float | None = None
         self._stalled = False
         self._consumer: Consumer
@@ -62,6 +63,10 @@ class Member:
 
     def open(self) -> None:
         """Reach the cluster and find the topic, then join. Blocks. Raises LogUnavailable."""
+        self._join()
+        self._thread.start()
+
+    def _join(self) -> None:
         try:
             self._consumer = Consumer(
                 self._settings,
@@ -81,7 +86,6 @@ class Member:
             self._consumer.poll(0)  # has it tell what it knows about the reasons
             self._consumer.close()
             raise self._notes.unavailable(error) from error
-        self._thread.start()
 
     def ask(self, act: Callable[[], None]) -> bool:
         """Have the thread do this soon; whether there is one to do it."""
@@ -125,7 +129,7 @@ class Member:
 
     def _read(self) -> None:
         if self.failure is not None:
-            self._room.wait(_POLL_S)  # nothing comes any more, but the error, at once and for ever
+            self._join_again_in_time()
         elif len(self._assignment) < (_BUFFER // 2 if self._stalled else _BUFFER):
             self._flow()
             self._fetch()
@@ -133,6 +137,23 @@ class Member:
             self._consumer.poll(_POLL_S)  # nothing comes of paused partitions, but rebalances are heard
         else:
             self._wait_for_room()
+
+    def _join_again_in_time(self) -> None:
+        """Nothing comes of this consumer any more, but its error, at once and for ever: another takes its place when
+        the group has forgotten it. Two processes of one name would else put one another out all the time."""
+        if self._clock.monotonic() < self._failed_at + self._config.session_timeout_s:
+            self._room.wait(_POLL_S)
+            return
+        self._failed_at = self._clock.monotonic()
+        self._consumer.close()
+        self._assignment.left(self._assignment.partitions)
+        self._stalled = False
+        try:
+            self._join()
+        except LogUnavailable as down:
+            self.failure = down
+        else:
+            self.failure = None
 
     def _fetch(self) -> None:
         # `consume` alone would wait until it has all or its time is over; `poll` returns with the first.
@@ -257,7 +278,8 @@ class Member:
 
     def _failed(self, error: KafkaError) -> None:
         self._notes.error(error)
-        if is_fatal(error):
+        if is_fatal(error) and self.failure is None:
+            self._failed_at = self._clock.monotonic()
             self.failure = self._notes.unavailable(error)
             self._wake()
 

@@ -7,11 +7,13 @@ SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bo
 ON CONFLICT (due_at, id)
 DO UPDATE SET topic = excluded.topic, key = excluded.key, parked = excluded.parked, record = excluded.record;
 
+-- What is taken is taken before it is deleted: a subquery may be run again for each row, and find others then.
 -- name: release
-DELETE FROM due
-USING (
+WITH taken AS MATERIALIZED (
     SELECT due_at, id FROM due WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
-) AS taken
+)
+DELETE FROM due
+USING taken
 WHERE due.due_at = taken.due_at AND due.id = taken.id
 RETURNING due.topic, due.key, due.record, due.id;
 
@@ -25,25 +27,24 @@ FROM unnest($1::text[]) AS asked (topic)
 WHERE EXISTS (SELECT FROM due WHERE parked AND due.topic = asked.topic);
 
 -- name: release_parked
-DELETE FROM due
-USING (
+WITH taken AS MATERIALIZED (
     SELECT due_at, id FROM due
     WHERE parked AND topic = $1 AND id > $2 AND id <= $3
     ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED
-) AS taken
+)
+DELETE FROM due
+USING taken
 WHERE due.due_at = taken.due_at AND due.id = taken.id
 RETURNING due.topic, due.key, due.record, due.id;
 
 -- The oldest rows until they hold enough records, at least one row: a row is a whole batch.
 -- name: relay
+WITH oldest AS MATERIALIZED (
+    SELECT batch, count FROM outbox WHERE priority = $1 ORDER BY batch LIMIT $2 FOR UPDATE SKIP LOCKED
+)
 DELETE FROM outbox
 WHERE batch IN (
-    SELECT batch FROM (
-        SELECT batch, sum(count) OVER (ORDER BY batch) - count AS before
-        FROM (
-            SELECT batch, count FROM outbox WHERE priority = $1 ORDER BY batch LIMIT $2 FOR UPDATE SKIP LOCKED
-        ) AS oldest
-    ) AS counted
+    SELECT batch FROM (SELECT batch, sum(count) OVER (ORDER BY batch) - count AS before FROM oldest) AS counted
     WHERE before < $3
 )
 RETURNING topic, records;
