@@ -122,6 +122,7 @@ class Lane:
         """Records that another process is sending: they are settled here when it has settled them, or has died."""
         self._look_again_at = 0.0
         self._draining = False
+        self._leaving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join the topic's group, and learn what an earlier process was sending when it ended."""
@@ -146,12 +147,14 @@ class Lane:
                 settling.cancel()
         finally:
             self._sender.cancel()
+        # All lanes leave their groups side by side.
+        self._leaving = asyncio.create_task(self._reader.stop())
 
     def drain(self) -> None:
         self._draining = True
 
     async def stop(self) -> None:
-        await self._reader.stop()
+        await (self._leaving or self._reader.stop())
 
     async def _poll_until_drained(self) -> None:
         polled: Sequence[Polled] = ()

@@ -1,5 +1,6 @@
 """The router of one priority: polls notifications, decides each from the batch's facts, stores and publishes."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -68,6 +69,7 @@ class Router:
         self._logbook = logbook
         self._batch = batch
         self._draining = False
+        self._leaving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._reader.start()
@@ -91,12 +93,14 @@ class Router:
                 self._logbook.note("error", "Routing waits for the log", reason=down.reason, error=str(down))
                 await self._clock.sleep(_AWAY_S)
             await self._clock.sleep(0)
+        # All routers leave their groups side by side.
+        self._leaving = asyncio.create_task(self._reader.stop())
 
     def drain(self) -> None:
         self._draining = True
 
     async def stop(self) -> None:
-        await self._reader.stop()
+        await (self._leaving or self._reader.stop())
 
     async def route(self, polled: Sequence[Polled]) -> None:
         """Decide a batch, make the decisions durable, publish their deliveries, and move the position."""
