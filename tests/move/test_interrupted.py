@@ -44,7 +44,7 @@ async def killed_house(data: Path) -> Left:
     tenant, numbers = await found_tenant(store.catalogue, store.recipients)
     items = [notification(tenant, numbers[0], NOON + i) for i in range(5)]
     await store.ingest.accept([acceptance(item) for item in items], NOON + 5)
-    await store.route.decide([routed(item) for item in items], NOON + 5, positions(ROUTED, {0: len(items)}))
+    await store.route.decide([routed(item) for item in items], NOON + 5, positions(ROUTED, {(0, 0): len(items)}))
     fresh, early, again, waiting, settled = [open_claim(r.value) for r in await store.log.poll(TOPIC, 0, 10)]
     number, _ = await store.deliver.begin(TOPIC, [again, waiting], 0, NOON)
     goes_on = [outcome(again, "unknown", again_at=NOON + 10), outcome(waiting, "waiting", again_at=NOON + HOUR)]
