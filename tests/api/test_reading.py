@@ -194,7 +194,7 @@ async def _planned(face: Face) -> tuple[Notification, Delivery]:
     )
     record = msgspec.Raw(msgspec.msgpack.encode(note))
     delivery = Delivery(delivery_id(note.id, 1), "push", "high", "push-1", note.expires_at, "order_shipped", 1, record)
-    await face.store.route.decide([Routed(note, decision, (delivery,))], START, None)
+    await face.store.route.decide([Routed(note, decision, (delivery,))], START, ())
     return note, delivery
 
 
