@@ -77,7 +77,7 @@ class Room:
         packed = pack([(delivery, n)])
         async with self.database.transaction() as connection:
             await connection.execute(
-                "INSERT INTO intents (lane, process, at, deliveries) VALUES ('', '', 0, $1)", packed
+                "INSERT INTO intents (lane, process, at, deliveries, taken_over) VALUES ('', '', 0, $1, false)", packed
             )
             await count(connection, tally)
 

@@ -57,7 +57,7 @@ def _bring_ends_nearer(client: Redis, prefix: str, ms: int) -> None:
 class TestRedisCache(CacheSuite):
     @pytest.fixture
     async def house(self, valkey: Valkey) -> AsyncIterator[House]:
-        house = House([valkey], RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S))
+        house = House([valkey], RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S))
         yield house
         await house.close()
 
@@ -65,7 +65,7 @@ class TestRedisCache(CacheSuite):
 class TestRedisClusterCache(CacheSuite):
     @pytest.fixture
     async def house(self, valkey_cluster: ValkeyCluster) -> AsyncIterator[House]:
-        config = RedisConfig(valkey_cluster.url, cluster=True, prefix=next(PREFIXES), timeout_s=TIMEOUT_S)
+        config = RedisConfig(valkey_cluster.url, cluster=True, prefix=next(PREFIXES), timeout_s=5 * SHORT_S)
         house = House(valkey_cluster.nodes, config)
         yield house
         await house.close()
@@ -94,7 +94,7 @@ def guarded(server: Valkey, certificate: Certificate) -> RedisConfig:
 
 
 async def test_values_and_counters_end_by_themselves(valkey: Valkey) -> None:
-    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S)) as cache:
+    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S)) as cache:
         await cache.put({"value": b"1"}, 0.05)
         await cache.count({"counter": 1}, 0.05)
         async with asyncio.timeout(PATIENCE_S):
@@ -121,7 +121,7 @@ async def test_a_call_is_one_command_whatever_its_length(mortal_valkey: Valkey) 
 
 
 async def test_others_prefixes_are_left_alone(valkey: Valkey) -> None:
-    ours, theirs = (RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S) for _ in range(2))
+    ours, theirs = (RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S) for _ in range(2))
     async with opened(ours) as cache, opened(theirs) as other:
         await cache.put({"a": b"1"}, LONG)
         listener = await other.subscribe("news")
@@ -132,7 +132,7 @@ async def test_others_prefixes_are_left_alone(valkey: Valkey) -> None:
 
 
 async def test_a_call_that_was_cancelled_leaves_no_answer_to_the_next(valkey: Valkey) -> None:
-    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S, connections=1)) as cache:
+    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S, connections=1)) as cache:
         await cache.put({"a": b"a", "b": b"b"}, LONG)
         for turns in range(12):
             call = asyncio.create_task(cache.get(["a"] * 3))
@@ -194,7 +194,7 @@ async def test_a_redis_that_was_started_anew_is_found_again_and_is_empty(mortal_
 
 
 async def test_what_redis_refuses_is_unavailable_and_does_not_stop_other_calls(valkey: Valkey) -> None:
-    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S), ManualClock()) as cache:
+    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S), ManualClock()) as cache:
         await cache.put({"a": b"no number"}, LONG)
         with pytest.raises(CacheUnavailable, match="refused"):
             await cache.count({"a": 1}, LONG)
@@ -286,7 +286,7 @@ async def test_a_silent_connection_is_given_up_when_it_gives_no_sign(mortal_valk
 
 
 async def test_a_slow_listener_loses_the_oldest_messages(valkey: Valkey) -> None:
-    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=TIMEOUT_S)) as cache:
+    async with opened(RedisConfig(valkey.url, prefix=next(PREFIXES), timeout_s=5 * SHORT_S)) as cache:
         slow, quick = await cache.subscribe("news"), await cache.subscribe("news")
         await cache.publish("news", [b"%d" % number for number in range(3_000)])
         async with asyncio.timeout(PATIENCE_S):
@@ -328,7 +328,7 @@ async def test_a_key_whose_slot_has_moved_is_found_at_its_new_node(slot_0_back: 
 
 async def test_a_cluster_is_unavailable_while_one_of_its_nodes_is_silent(valkey_cluster: ValkeyCluster) -> None:
     clock, keys = ManualClock(), [f"k{number}" for number in range(100)]
-    config = RedisConfig(valkey_cluster.url, cluster=True, prefix=next(PREFIXES), timeout_s=SHORT_S)
+    config = RedisConfig(valkey_cluster.url, cluster=True, prefix=next(PREFIXES), timeout_s=5 * SHORT_S)
     async with opened(config, clock) as cache:
         await until_answered(cache, clock)
         valkey_cluster.nodes[2].pause()
@@ -356,8 +356,10 @@ async def until_answered(cache: RedisCache, clock: ManualClock) -> None:
 async def opened(config: RedisConfig, clock: Clock | None = None) -> AsyncIterator[RedisCache]:
     link = RedisLink(config, clock or SystemClock())
     cache = RedisCache(link)
-    yield cache
-    await cache.close()
+    try:
+        yield cache
+    finally:
+        await cache.close()
     await link.close()
 
 

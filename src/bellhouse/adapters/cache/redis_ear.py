@@ -84,6 +84,8 @@ class Ear:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait([self._reading])
+        if self._connection is not None:
+            await self._hang_up(self._connection)  # the reading had not begun
 
     async def _subscribe(self, subject: bytes) -> None:
         connection = self._connection or await self._call()
@@ -121,8 +123,11 @@ class Ear:
         except _CUT:
             return
         finally:
-            self._cut()
-            await connection.disconnect(nowait=True)
+            await self._hang_up(connection)
+
+    async def _hang_up(self, connection: AbstractConnection) -> None:
+        self._cut()
+        await connection.disconnect(nowait=True)
 
     def _take(self, answer: Any) -> None:
         match answer:

@@ -207,12 +207,16 @@ class _Cluster:
         if options.pop("db"):
             raise ValueError("redis.url: a cluster has no numbered databases; leave out what follows the port")
         self._client = RedisCluster(
-            ssl=kind is SSLConnection,
+            ssl=kind is _TlsConnection,
             max_connections=2 * config.connections,  # a command that is sent on to another node takes one more
             retry=Retry(NoBackoff(), 0),
             driver_info=None,
             **options,
         )
+        # It has no parameter for this one; nodes found later are made from the same words.
+        self._client.connection_kwargs["connection_class"] = kind
+        for node in self._client.startup_nodes:
+            node.connection_class = kind
 
     def together(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         slots: defaultdict[int, list[int]] = defaultdict(list)
@@ -273,8 +277,28 @@ class _Cluster:
         await self._client.aclose()
 
 
+class _TlsConnection(SSLConnection):
+    """One whose end does not outlive it.
+
+    Without waiting redis-py leaves the transport to an exchange of farewells with the other side, which a loop that
+    ends meanwhile never finishes: a refused password is such an end.
+    """
+
+    async def disconnect(self, *args: Any, **options: Any) -> None:
+        writer = self._writer
+        try:
+            await super().disconnect(*args, **options)
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
-    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    except BaseException:
+        await connection.disconnect(nowait=True)  # cancelled in the middle, it would stay open and nobody's
+        raise
     return connection
 
 
@@ -291,7 +315,7 @@ async def _exchange(connection: AbstractConnection, commands: Sequence[Command])
     return answers
 
 
-def _options(config: RedisConfig) -> tuple[type[AbstractConnection], dict[str, Any]]:
+def _options(config: RedisConfig) -> tuple[type[Connection], dict[str, Any]]:
     """The kind of connection and what redis-py wants to know of it."""
     if not config.url.startswith(("redis://", "rediss://")):
         raise ValueError("redis.url: begin it with redis:// or, for TLS, rediss://")
@@ -316,4 +340,4 @@ def _options(config: RedisConfig) -> tuple[type[AbstractConnection], dict[str, A
         return Connection, options
     if config.ca_pem is not None:
         options["ssl_ca_data"] = config.ca_pem.decode("ascii")
-    return SSLConnection, options
+    return _TlsConnection, options
