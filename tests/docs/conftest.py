@@ -1,6 +1,5 @@
 """A house and a world that all pages and examples share."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -30,23 +29,3 @@ def calm_house(docs_house: House, docs_world: World) -> House:
     for provider in ("fcm", "sendgrid", "smtp", "twilio", "vonage"):
         docs_house.client().post(f"/v1/breakers/{provider}/reset")
     return docs_house
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port that nobody has, and six behind it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        if first < 60_000 and all(_is_free(port) for port in range(first, first + 7)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

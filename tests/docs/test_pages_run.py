@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bellhouse.engines.process import free_port, free_ports
 from tests.acceptance.house import House
 from tests.docs.pages import DOCS, ROOT, blocks_of, steps_of
 from tests.docs.shell import Shell, shows
@@ -11,9 +12,9 @@ from tests.docs.shell import Shell, shows
 HOWTOS = sorted(page for page in (DOCS / "howto").glob("*.md") if steps_of(page))
 
 
-def test_the_tutorial_works_from_the_first_line_to_the_last(tmp_path: Path, free_port: int) -> None:
-    api = free_port + 7
-    shell = Shell(tmp_path, {"BELLHOUSE_DATA": "bellhouse-data"}, {"9100": str(free_port), "8080": str(api)})
+def test_the_tutorial_works_from_the_first_line_to_the_last(tmp_path: Path) -> None:
+    world, api = free_ports(7), free_port()
+    shell = Shell(tmp_path, {"BELLHOUSE_DATA": "bellhouse-data"}, {"9100": str(world), "8080": str(api)})
     try:
         shell.walk(DOCS / "tutorial.md")
     finally:

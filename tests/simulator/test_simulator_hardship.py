@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bellhouse.engines.process import free_ports
+
 from .outside import DEADLINE_S, Outside, call, eventually, running
 
 
@@ -123,18 +125,8 @@ def test_the_same_directory_gives_the_same_credentials(tmp_path: Path):
     assert kept.stat().st_mode & 0o077 == 0
 
 
-def seven_free_ports() -> int:
-    """The first of seven free ports in a row, below those the system hands out by itself."""
-    for base in range(20_000 + os.getpid() % 1000 * 10, 32_000, 10):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(base, base + 7):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return base
-    raise AssertionError("no seven free ports in a row")
-
-
 def test_fixed_ports_follow_from_the_first():
-    base = seven_free_ports()
+    base = free_ports(7)
     with running("--port", str(base)) as outside:
         assert outside.ready["port"] == base
         assert list(outside.ready["provider_ports"].values()) == [base + 1, base + 2, base + 3, base + 4]

@@ -1,5 +1,6 @@
 """Runs an engine as a child process: starts it, waits until it answers, pauses, kills and stops it by its own id."""
 
+import fcntl
 import os
 import pwd
 import random
@@ -12,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict
@@ -42,20 +44,51 @@ class ProgramFailed(Exception):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now and that no outgoing connection will be given."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            # As servers bind: a port in TIME_WAIT is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            _given.add(port)
-            return port
+    """A loopback port that nobody listens on now, that no outgoing connection and no other caller will be given.
+
+    It stays this process's, whether anything listens on it or not, until the process ends.
+    """
+    return free_ports(1)
+
+
+def free_ports(count: int) -> int:
+    """The first of so many such ports in a row. Raises EngineDidNotStart where there are none."""
+    firsts = range(_PORTS.start, _PORTS.stop - count + 1)
+    for first in random.sample(firsts, len(firsts)):
+        row = range(first, first + count)
+        if all(_is_free(port) for port in row) and all(_claim(port) for port in row):
+            return first
     raise EngineDidNotStart(f"no free port between {_PORTS.start} and {_PORTS.stop} on {HOST}: stop what holds them")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers bind: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _claim(port: int) -> bool:
+    """Take a port from this process and all others: each is one byte of a file, locked until the process ends."""
+    if port in _given:
+        return False
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _given.add(port)
+    return True
+
+
+@cache
+def _claims() -> int:
+    path = Path(tempfile.gettempdir()) / f"bellhouse-ports-{os.getuid()}"
+    # Never closed: closing any descriptor of the file would give up all of this process's locks.
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 class Engine(ABC):
