@@ -73,14 +73,14 @@ async def test_a_read_that_fails_says_why_and_the_next_one_works(
 async def test_a_reconciler_that_cannot_count_goes_on(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     reconciler = Reconciler(store.insights, AlwaysHeld(), ManualClock(NOON), NullLogbook())
     ledger = store.insights.ledger
-    await reconciler.check()
+    await reconciler.once()
 
     async def fails(*_: object) -> None:
         raise StoreUnavailable("io", "wait")
 
     monkeypatch.setattr(store.insights, "ledger", fails)
-    await reconciler.check()
+    await reconciler.once()
     assert reconciler.reading is not None
     assert reconciler.reading.checked_at == NOON
     monkeypatch.setattr(store.insights, "ledger", ledger)
-    await reconciler.check()
+    await reconciler.once()

@@ -1,6 +1,5 @@
 """What `/readyz` checks, and what ingest's steps are decided by: the backlog, and what is free on the disk."""
 
-import contextlib
 import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +13,7 @@ from bellhouse.ingest.degrade import Volume, Waiting
 from bellhouse.ingest.steps import Steps
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
+from bellhouse.ports.service import Beat
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.web.health import Check, Readiness
 
@@ -45,32 +45,19 @@ def volume_of(folder: Path) -> Callable[[], Volume | None]:
     return volume
 
 
-class Backlog:
+class Backlog(Beat):
     """How many records wait, looked up twice a second or, where counting takes long, less often. Service."""
 
-    name = "backlog"
-
     def __init__(self, count: Callable[[], Awaitable[Waiting]], clock: Clock) -> None:
+        super().__init__("backlog", _LOOK_S, clock)
         self._count = count
-        self._clock = clock
-        self._draining = False
         self.waiting = Waiting()
 
-    async def start(self) -> None:
-        """Nothing to prepare."""
+    async def beat(self) -> None:
+        self.waiting = await self._count()
 
-    async def run(self) -> None:
-        while not self._draining:
-            began = self._clock.monotonic()
-            with contextlib.suppress(StoreUnavailable):
-                self.waiting = await self._count()
-            await self._clock.sleep(max(_LOOK_S, (self._clock.monotonic() - began) * _COST))
-
-    def drain(self) -> None:
-        self._draining = True
-
-    async def stop(self) -> None:
-        """Nothing to close."""
+    def rest_s(self, took_s: float) -> float:
+        return max(_LOOK_S, took_s * _COST)
 
 
 def readiness_of(store: SqliteStore, settings: Settings, role: str, clock: Clock) -> Readiness:

@@ -1,6 +1,5 @@
 """What a distributed process knows of the engines that it stands on: whether they answer, and how much waits."""
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -9,6 +8,7 @@ from bellhouse.ingest.degrade import Waiting
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable
+from bellhouse.ports.service import Beat
 from bellhouse.ports.store import BacklogStore, OutboxStore, StoreUnavailable
 from bellhouse.ports.telemetry import Lease
 from bellhouse.web.health import Check, Readiness
@@ -17,35 +17,6 @@ _ROUND_S: Final = 2.0
 _STALE_MS: Final = 60_000
 """A count of the log's backlog that is older than this says nothing any more."""
 _TYPES_S: Final = 5.0
-
-
-class Beat:
-    """A service that does one thing again and again, and whose failures are somebody else's news."""
-
-    def __init__(self, name: str, every_s: float, clock: Clock) -> None:
-        self.name = name
-        self._every_s = every_s
-        self._clock = clock
-        self._draining = False
-
-    async def start(self) -> None:
-        """Nothing to prepare."""
-
-    async def run(self) -> None:
-        while not self._draining:
-            with contextlib.suppress(StoreUnavailable, LogUnavailable):
-                await self.beat()
-            await self._clock.sleep(self._every_s)
-
-    async def beat(self) -> None:
-        """What is done."""
-        raise NotImplementedError
-
-    def drain(self) -> None:
-        self._draining = True
-
-    async def stop(self) -> None:
-        """Nothing to close."""
 
 
 class LogWatch(Beat):

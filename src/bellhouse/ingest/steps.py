@@ -21,6 +21,7 @@ from bellhouse.ingest.degrade import (
     takes,
 )
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.service import Beat
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.web.limits import Limits
 from bellhouse.web.problems import Problem
@@ -114,31 +115,17 @@ class Steps:
         )
 
 
-class Lookout:
+class Lookout(Beat):
     """Lets the steps look at the signals four times a second. Service."""
-
-    name = "lookout"
 
     def __init__(
         self, steps: Steps, waiting: Callable[[], Waiting], volume: Callable[[], Volume | None], clock: Clock
     ) -> None:
         """`waiting` and `volume` answer at once."""
+        super().__init__("lookout", _LOOK_S, clock)
         self._steps = steps
         self._waiting = waiting
         self._volume = volume
-        self._clock = clock
-        self._draining = False
 
-    async def start(self) -> None:
-        """Nothing to prepare."""
-
-    async def run(self) -> None:
-        while not self._draining:
-            self._steps.look(self._waiting(), self._volume())
-            await self._clock.sleep(_LOOK_S)
-
-    def drain(self) -> None:
-        self._draining = True
-
-    async def stop(self) -> None:
-        """Nothing to close."""
+    async def beat(self) -> None:
+        self._steps.look(self._waiting(), self._volume())

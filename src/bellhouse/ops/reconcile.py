@@ -3,6 +3,8 @@
 from typing import Final
 
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import LogUnavailable
+from bellhouse.ports.service import Beat
 from bellhouse.ports.store import Insights, Ledger, StoreUnavailable
 from bellhouse.ports.telemetry import Lease, LedgerReading, Logbook
 
@@ -13,42 +15,29 @@ _STANDS_MS: Final = 600_000
 """How long a check stands while the counters do not move: nothing has been written that could break it."""
 
 
-class Reconciler:
-    """Checks the ledger against independent counts. Service; one in the whole house, by lease."""
+class Reconciler(Beat):
+    """Checks the ledger against independent counts. Service; one in the whole house, by lease.
 
-    name = "reconciler"
+    Where the store cannot be read, the last check stands with its moment, and is seen to be old.
+    """
 
     def __init__(self, insights: Insights, lease: Lease, clock: Clock, logbook: Logbook) -> None:
+        super().__init__("reconciler", _SHORTEST_S, clock)
         self._insights = insights
         self._lease = lease
-        self._clock = clock
         self._logbook = logbook
-        self._draining = False
         self._counters: list[tuple[str, str, int]] = []
         self._counted_at = 0
         self.reading: LedgerReading | None = None
         """The last check; None before the first."""
 
-    async def start(self) -> None:
-        """Nothing to prepare."""
+    def rest_s(self, took_s: float) -> float:
+        return max(self._every_s, _REST * took_s)
 
-    async def run(self) -> None:
-        while not self._draining:
-            began = self._clock.monotonic()
-            await self.check()
-            rest = max(_SHORTEST_S, _REST * (self._clock.monotonic() - began))
-            while rest > 0 and not self._draining:
-                await self._clock.sleep(min(rest, 0.5))
-                rest -= 0.5
+    def missed(self, down: StoreUnavailable | LogUnavailable) -> None:
+        self._logbook.note("error", "The ledger cannot be counted", reason=down.reason, error=str(down))
 
-    async def check(self) -> None:
-        """One check; where the store cannot be read, the last one stands with its moment, and is seen to be old."""
-        try:
-            await self._check()
-        except StoreUnavailable as down:
-            self._logbook.note("error", "The ledger cannot be counted", reason=down.reason, error=str(down))
-
-    async def _check(self) -> None:
+    async def beat(self) -> None:
         """One check, logged where it does not balance; the rows are counted only where the counters have moved."""
         if not await self._lease.held():
             self.reading = None

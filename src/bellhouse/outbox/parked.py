@@ -5,6 +5,7 @@ from typing import Final, Protocol
 from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
+from bellhouse.ports.service import Beat
 from bellhouse.ports.store import DueStore, StoreUnavailable
 from bellhouse.ports.telemetry import Lease, Logbook
 
@@ -22,32 +23,23 @@ class Recovery(Protocol):
         ...
 
 
-class ParkedReleaser:
+class ParkedReleaser(Beat):
     """Looks at what is parked a few times a second. Service; one in the whole house, by lease."""
 
-    name = "parked"
-
     def __init__(self, store: DueStore, recovery: Recovery, lease: Lease, clock: Clock, logbook: Logbook) -> None:
+        super().__init__("parked", _TICK_S, clock)
         self._store = store
         self._recovery = recovery
         self._lease = lease
-        self._clock = clock
         self._logbook = logbook
-        self._draining = False
 
-    async def start(self) -> None:
-        """Nothing to prepare."""
+    async def beat(self) -> None:
+        if await self._lease.held():
+            await self.release()
 
-    async def run(self) -> None:
-        while not self._draining:
-            try:
-                if await self._lease.held():
-                    await self.release()
-            except StoreUnavailable as down:
-                self._logbook.note("error", "Parked rows wait for the store", reason=down.reason, error=str(down))
-            except LogUnavailable as down:
-                self._logbook.note("error", "Parked rows wait for the log", reason=down.reason, error=str(down))
-            await self._clock.sleep(_TICK_S)
+    def missed(self, down: StoreUnavailable | LogUnavailable) -> None:
+        where = "store" if isinstance(down, StoreUnavailable) else "log"
+        self._logbook.note("error", f"Parked rows wait for the {where}", reason=down.reason, error=str(down))
 
     async def release(self) -> int:
         """One tick: the critical first, each channel by its share; answers how many went."""
@@ -58,9 +50,3 @@ class ParkedReleaser:
                 limit = max(1, int(_FULL_RATE * share))
                 released += await self._store.release_parked(channel, priority, limit)
         return released
-
-    def drain(self) -> None:
-        self._draining = True
-
-    async def stop(self) -> None:
-        """Nothing to close."""

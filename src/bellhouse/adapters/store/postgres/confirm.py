@@ -7,6 +7,7 @@ from typing import Final
 import asyncpg
 
 from bellhouse.adapters.store.codec import decode_decision, decode_notification
+from bellhouse.adapters.store.news import Planned, concerned, confirmed, planned_among, with_early_news, with_news
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.early import Look, look, merge_early_news
 from bellhouse.adapters.store.postgres.ledger import count
@@ -15,16 +16,12 @@ from bellhouse.adapters.store.postgres.recipients import retire, suppress
 from bellhouse.adapters.store.postgres.route import read_facts
 from bellhouse.adapters.store.standing import NEWS, StateOf
 from bellhouse.adapters.store.tally import Tally
-from bellhouse.domain.delivery import settled
 from bellhouse.domain.ids import DeliveryId, TenantNo, notification_of
-from bellhouse.domain.notification import Notification, PlannedDelivery
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import Concerned, Confirmed, Facts, NewsResult, NewsRow, Retirement, Suppression
+from bellhouse.ports.store import Concerned, Confirmed, NewsResult, NewsRow, Retirement, Suppression
 
 _SQL: Final = queries("confirm")
-
-Planned = tuple[Notification, PlannedDelivery]
 
 
 class PostgresConfirm:
@@ -61,10 +58,7 @@ class PostgresConfirm:
         async with self._database.connection() as connection:
             planned = await _planned(connection, set(deliveries))
             facts = await read_facts(connection, ((note.tenant, note.recipient) for note, _ in planned.values()))
-        return {
-            identifier: Concerned(note.tenant, note.recipient, plan.contact, _address(facts, note, plan))
-            for identifier, (note, plan) in planned.items()
-        }
+        return {identifier: concerned(facts, found) for identifier, found in planned.items()}
 
     async def every_tenant(self) -> Sequence[TenantNo]:
         return [TenantNo(row[0]) for row in await self._database.rows(_SQL["tenants"])]
@@ -101,18 +95,18 @@ class _Taken:
             return
         self._there.add((row.delivery, row.n))
         standing = self._states[row.delivery]
-        after = _with(standing, row)
+        after = with_news(standing, row)
         if self._sending.has(row.delivery, standing) or _is_early(row, standing, after):
             self.early.add(row.delivery)
             self._rows.append((row, standing.state, standing.state))
-            self._states[row.delivery] = _noted(standing, after)
+            self._states[row.delivery] = with_early_news(standing, after)
             return
         self._rows.append((row, standing.state, after.state))
         self._states[row.delivery] = after
         if after.state != standing.state:
-            notification, plan = self._planned[row.delivery]
-            self._tally.delivery(notification.tenant, row.delivery, standing.state, after.state)
-            self.moved.append(_confirmed(row, standing, after, notification, plan))
+            planned = self._planned[row.delivery]
+            self._tally.delivery(planned[0].tenant, row.delivery, standing.state, after.state)
+            self.moved.append(confirmed(row, standing, after, planned))
 
     async def write(self, connection: Connection) -> None:
         """Insert what was taken, and move the counters."""
@@ -143,42 +137,4 @@ async def _planned(connection: Connection, deliveries: set[DeliveryId]) -> dict[
     asked = sorted({notification_of(identifier) for identifier in deliveries})
     rows = await connection.fetch(_SQL["planned"], asked)
     found = {row[0]: (decode_notification(row[1]), decode_decision(row[2])) for row in rows}
-    planned = {}
-    for identifier in deliveries:
-        notification, decision = found.get(notification_of(identifier), (None, None))
-        if notification is None or decision is None:
-            continue
-        for plan in decision.deliveries:
-            if plan.ordinal == identifier[15]:
-                planned[identifier] = (notification, plan)
-    return planned
-
-
-def _address(facts: Facts, notification: Notification, plan: PlannedDelivery) -> str:
-    profile = facts.profiles.get(notification.recipient)
-    contacts = profile.contacts if profile is not None else ()
-    return next((contact.address for contact in contacts if contact.id == plan.contact), "")
-
-
-def _with(standing: StateOf, row: NewsRow) -> StateOf:
-    news = (*standing.news, (row.attempt, row.kind))
-    state = settled(standing.step_state, standing.last_attempt, news)
-    return StateOf(state, standing.steps, standing.step_state, standing.last_attempt, news)
-
-
-def _noted(standing: StateOf, after: StateOf) -> StateOf:
-    """The standing with the news known but not yet counted."""
-    return StateOf(standing.state, standing.steps, standing.step_state, standing.last_attempt, after.news)
-
-
-def _confirmed(
-    row: NewsRow, before: StateOf, after: StateOf, notification: Notification, plan: PlannedDelivery
-) -> Confirmed:
-    return Confirmed(
-        row.delivery,
-        before.state,
-        after.state,
-        notification,
-        plan.channel,
-        max(notification.ready_at, plan.not_before),
-    )
+    return planned_among(deliveries, found)
