@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from bellhouse.adapters.cache.circuits import REFRESH_S
+from bellhouse.engines.ports import free_port
 from bellhouse.engines.postgres_tools import sql
-from bellhouse.engines.process import free_port
 from tests.acceptance.client import Client
 from tests.acceptance.house import QUICK, House, World
 from tests.acceptance.waiting import wait_until

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bellhouse.engines.process import free_port, free_ports
+from bellhouse.engines.ports import free_port, free_ports
 from tests.docs.pages import DOCS
 from tests.docs.shell import Shell
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bellhouse.engines.process import free_port, free_ports
+from bellhouse.engines.ports import free_port, free_ports
 from tests.acceptance.house import House
 from tests.docs.pages import DOCS, ROOT, blocks_of, steps_of
 from tests.docs.shell import Shell, shows

@@ -12,8 +12,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bellhouse.engines import java, kafka_jars
 from bellhouse.engines.certificate import Certificate
+from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.kafka import Kafka
-from bellhouse.engines.process import EngineDidNotStart
 
 DEADLINE_S = 30.0
 

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from bellhouse.engines.certificate import Certificate
+from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
 from bellhouse.engines.postgres import Postgres, Standby
-from bellhouse.engines.process import EngineDidNotStart, ProgramFailed
 from tests.engines import DatabaseServer
 
 DEADLINE_S = 10.0

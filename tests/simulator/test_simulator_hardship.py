@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bellhouse.engines.process import free_ports
+from bellhouse.engines.ports import free_ports
 
 from .outside import DEADLINE_S, Outside, call, eventually, running
 

@@ -15,9 +15,11 @@ import msgspec
 from bellhouse.app.run import Running
 from bellhouse.demo.processes import Child, DidNotStart, Ended, scraped, spawn, write_settings
 from bellhouse.demo.server_books import ServerBooks
+from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.kafka import Kafka
+from bellhouse.engines.ports import free_port
 from bellhouse.engines.postgres import Postgres
-from bellhouse.engines.process import Engine, EngineDidNotStart, free_port
+from bellhouse.engines.process import Engine
 from bellhouse.engines.valkey import Valkey
 from bellhouse.ports.clock import Clock
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.kafka_jars import jars
 from bellhouse.engines.postgres import Postgres
-from bellhouse.engines.process import EngineDidNotStart
 from bellhouse.engines.valkey import Valkey
 
 

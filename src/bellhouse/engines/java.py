@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bellhouse.engines.process import EngineDidNotStart
+from bellhouse.engines.errors import EngineDidNotStart
 
 OLDEST = 17
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.java import java
 from bellhouse.engines.kafka_jars import jars
-from bellhouse.engines.process import HOST, Engine, free_port, run_program
+from bellhouse.engines.ports import HOST, free_port
+from bellhouse.engines.process import Engine, run_program
 
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _LIGHT = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=WARN")

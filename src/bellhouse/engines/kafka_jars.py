@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from bellhouse.engines.process import EngineDidNotStart
+from bellhouse.engines.errors import EngineDidNotStart
 
 VERSION = "4.3.0"
 # Resolved one after another, the first one's versions win: log4j's own list names an older Kafka client.

@@ -10,9 +10,10 @@ from typing import Self
 from urllib.parse import quote
 
 from bellhouse.engines.certificate import Certificate
+from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
+from bellhouse.engines.ports import HOST
 from bellhouse.engines.postgres_tools import account, give, reachable, reachable_installation, sql
-from bellhouse.engines.process import HOST, Engine, EngineDidNotStart, ProgramFailed, free_port, run_program
-from bellhouse.engines.tls_relay import TlsRelay
+from bellhouse.engines.process import Engine, run_program
 
 SUPERUSER = "postgres"
 _PROMOTION_S = 30
@@ -40,11 +41,9 @@ class Postgres(Engine):
         password: str | None = None,
         certificate: Certificate | None = None,
     ) -> None:
-        super().__init__(folder, port)
+        super().__init__(folder, port, relayed=certificate, greeting=_agree_on_tls)
         self.password = password
         self.certificate = certificate
-        self._relay = None if certificate is None else TlsRelay(certificate, self.port, _agree_on_tls)
-        self._server_port = self.port if certificate is None else free_port()
         self._settings = {"max_connections": "200", **(settings or {})}
 
     @property
@@ -80,22 +79,6 @@ class Postgres(Engine):
             if time.monotonic() > deadline:
                 raise EngineDidNotStart(standby.story("does not follow its primary"))
             time.sleep(0.05)
-
-    def start(self) -> Self:
-        super().start()
-        if self._relay is not None:
-            self._relay.start(self._server_port)
-        return self
-
-    def stop(self) -> None:
-        if self._relay is not None:
-            self._relay.stop()
-        super().stop()
-
-    def kill(self) -> None:
-        if self._relay is not None:
-            self._relay.stop()
-        super().kill()
 
     def _url(self, database: str, port: int) -> str:
         secret = "" if self.password is None else f":{quote(self.password, safe='')}"

@@ -6,7 +6,8 @@ import pwd
 import shutil
 from pathlib import Path
 
-from bellhouse.engines.process import EngineDidNotStart, run_program
+from bellhouse.engines.errors import EngineDidNotStart
+from bellhouse.engines.process import run_program
 
 # PostgreSQL refuses to run as root; every system has this account, and it owns nothing else.
 _UNPRIVILEGED = "nobody"

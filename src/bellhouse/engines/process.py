@@ -1,26 +1,25 @@
 """Runs an engine as a child process: starts it, waits until it answers, pauses, kills and stops it by its own id."""
 
-import fcntl
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict
 
 import psutil
 
-HOST = "127.0.0.1"
+from bellhouse.engines.certificate import Certificate
+from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
+from bellhouse.engines.ports import free_port
+from bellhouse.engines.tls_relay import Greeting, TlsRelay
 
 # An engine sees none of the caller's variables (PGOPTIONS, JAVA_TOOL_OPTIONS ...), so that it runs alike everywhere.
 ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
@@ -28,67 +27,8 @@ ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "
 _POLL_S = 0.02
 _STORY_LINES = 20
 _PROGRAM_DEADLINE_S = 300.0
-# Below the ports that systems give to outgoing connections: one of those could take a stopped engine's port.
-_PORTS = range(20_000, 32_000)
-_given: set[int] = set()  # an engine that has not started yet, or is down, keeps its port
 # Waits until its input ends: then the engine's starter has died without stopping it.
 _WATCH = 'read _; kill -CONT "$1"; kill -KILL "$1"'
-
-
-class EngineDidNotStart(Exception):
-    """An engine's package is missing or the engine did not come up; the message says which, why, and what to do."""
-
-
-class ProgramFailed(Exception):
-    """A program that comes with an engine ended with an error; the message is its own complaint."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now, that no outgoing connection and no other caller will be given.
-
-    It stays this process's, whether anything listens on it or not, until the process ends.
-    """
-    return free_ports(1)
-
-
-def free_ports(count: int) -> int:
-    """The first of so many such ports in a row. Raises EngineDidNotStart where there are none."""
-    firsts = range(_PORTS.start, _PORTS.stop - count + 1)
-    for first in random.sample(firsts, len(firsts)):
-        row = range(first, first + count)
-        if all(_is_free(port) for port in row) and all(_claim(port) for port in row):
-            return first
-    raise EngineDidNotStart(f"no free port between {_PORTS.start} and {_PORTS.stop} on {HOST}: stop what holds them")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers bind: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _claim(port: int) -> bool:
-    """Take a port from this process and all others: each is one byte of a file, locked until the process ends."""
-    if port in _given:
-        return False
-    try:
-        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
-        return False
-    _given.add(port)
-    return True
-
-
-@cache
-def _claims() -> int:
-    path = Path(tempfile.gettempdir()) / f"bellhouse-ports-{os.getuid()}"
-    # Never closed: closing any descriptor of the file would give up all of this process's locks.
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 class Engine(ABC):
@@ -103,8 +43,18 @@ class Engine(ABC):
     stop_deadline_s: ClassVar[float] = 30.0
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def __init__(self, folder: Path | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        port: int | None = None,
+        *,
+        relayed: Certificate | None = None,
+        greeting: Greeting | None = None,
+    ) -> None:
+        """With `relayed` a relay that speaks TLS stands before a server that cannot, and `port` is the relay's."""
         self.port = port or free_port()
+        self._relay = None if relayed is None else TlsRelay(relayed, self.port, greeting)
+        self._server_port = self.port if relayed is None else free_port()
         self._temporary = folder is None
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -139,18 +89,20 @@ class Engine(ABC):
 
         Raises EngineDidNotStart, with the end of the engine's log, when it does not.
         """
-        if self.running:
-            return self
-        try:
-            self._prepare()
-        except ProgramFailed as error:
-            raise EngineDidNotStart(f"{self.name} could not be set up: {error}") from error
-        self._spawn()
-        self._await_ready()
+        if not self.running:
+            try:
+                self._prepare()
+            except ProgramFailed as error:
+                raise EngineDidNotStart(f"{self.name} could not be set up: {error}") from error
+            self._spawn()
+            self._await_ready()
+        if self._relay is not None:
+            self._relay.start(self._server_port)
         return self
 
     def stop(self) -> None:
         """Stop in good order and wait for the end; killed when it takes longer than `stop_deadline_s`."""
+        self._hang_up()
         if self.running:
             self.resume()
             self._running().send_signal(self.stop_signal)
@@ -162,6 +114,7 @@ class Engine(ABC):
 
     def kill(self) -> None:
         """SIGKILL the process and all its children, as a power cut does, and wait until they are gone."""
+        self._hang_up()
         if self._process is not None:
             self._freeze()
             tree = self._tree()
@@ -218,6 +171,10 @@ class Engine(ABC):
     @abstractmethod
     def _ready(self) -> bool:
         """Whether it answers on the wire now."""
+
+    def _hang_up(self) -> None:
+        if self._relay is not None:
+            self._relay.stop()
 
     def _user(self) -> str | None:
         """The account to run as; None for the caller's own."""

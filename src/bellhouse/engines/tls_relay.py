@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from bellhouse.engines.certificate import Certificate
-from bellhouse.engines.process import HOST
+from bellhouse.engines.ports import HOST
 
 _CHUNK = 65_536
 
@@ -56,6 +56,7 @@ class TlsRelay:
             task = asyncio.ensure_future(self._answer(reader, writer, server_port))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: writer.transport.abort())  # also where it never began
 
         try:
             at_once = self._context if self._greeting is None else None
@@ -79,8 +80,6 @@ class TlsRelay:
             await _relay(reader, writer, server_port)
         except (OSError, EOFError):
             return  # the client went away, or does not trust the certificate
-        finally:
-            writer.transport.abort()
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server_port: int) -> None:

@@ -12,8 +12,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bellhouse.engines.certificate import Certificate
-from bellhouse.engines.process import HOST, Engine, EngineDidNotStart, free_port
-from bellhouse.engines.tls_relay import TlsRelay
+from bellhouse.engines.errors import EngineDidNotStart
+from bellhouse.engines.ports import HOST, free_port
+from bellhouse.engines.process import Engine
 
 _NODES: Final = 3
 _SLOTS: Final = 16_384
@@ -43,13 +44,11 @@ class Valkey(Engine):
         certificate: Certificate | None = None,
         cluster: bool = False,
     ) -> None:
-        super().__init__(folder, port)
+        super().__init__(folder, port, relayed=certificate)
         self.username = username
         self.password = password
         self.bus_port = free_port() if cluster else 0
         """Where the nodes of a cluster speak to one another; 0 where it is no cluster's node."""
-        self._relay = None if certificate is None else TlsRelay(certificate, self.port)
-        self._server_port = self.port if certificate is None else free_port()
 
     @property
     def url(self) -> str:
@@ -69,22 +68,6 @@ class Valkey(Engine):
             decode_responses=True,
         ) as client:
             yield client
-
-    def start(self) -> Self:
-        super().start()
-        if self._relay is not None:
-            self._relay.start(self._server_port)
-        return self
-
-    def stop(self) -> None:
-        if self._relay is not None:
-            self._relay.stop()
-        super().stop()
-
-    def kill(self) -> None:
-        if self._relay is not None:
-            self._relay.stop()
-        super().kill()
 
     def _prepare(self) -> None:
         lines = [

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bellhouse.engines import process
-from bellhouse.engines.process import EngineDidNotStart, free_port, free_ports
+from bellhouse.engines import ports
+from bellhouse.engines.errors import EngineDidNotStart
+from bellhouse.engines.ports import free_port, free_ports
 
-FOREVER = "import sys; from bellhouse.engines.process import free_ports; print(free_ports(1), flush=True); input()"
+FOREVER = "import sys; from bellhouse.engines.ports import free_ports; print(free_ports(1), flush=True); input()"
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def other() -> Iterator[tuple["subprocess.Popen[str]", int]]:
 
 def only(monkeypatch: pytest.MonkeyPatch, first: int, count: int = 1) -> None:
     """Let there be no other ports."""
-    monkeypatch.setattr(process, "_PORTS", range(first, first + count))
+    monkeypatch.setattr(ports, "_PORTS", range(first, first + count))
 
 
 def test_a_port_is_one_processs_until_it_ends(
