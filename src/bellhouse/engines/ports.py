@@ -61,4 +61,4 @@ def _claim(port: int) -> bool:
 def _claims() -> int:
     # One file for all of a user's processes, whatever TMPDIR each has. Never closed: closing any descriptor of it would
     # give up all locks of the process.
-    return os.open(f"/tmp/bellhouse-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # noqa: S108
+    return os.open(f"/tmp/bellhouse-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
