@@ -1,14 +1,19 @@
 """A world and a house for a module's tests, in two processes, in one, and in many; each test begins in calm."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bellhouse.engines.kafka import Kafka
+from bellhouse.engines.postgres import Postgres
+from bellhouse.engines.valkey import Valkey
 from tests.acceptance.client import Client
 from tests.acceptance.cluster import ClusterHouse, cluster_engines
+from tests.acceptance.ground import Ground
 from tests.acceptance.house import PROVIDERS, House, World
-from tests.acceptance.kills import table
+from tests.acceptance.kills import KILLS, VERDICTS
 from tests.acceptance.people import define
 
 
@@ -63,10 +68,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what was killed."""
-    lines = table()
-    if lines:
-        terminalreporter.section("kill -9")
-        for line in lines:
-            terminalreporter.write_line(line)
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """Engines of a module's own, for all of its tests one after the other."""
+    with ExitStack() as running:
+        yield Ground(*(running.enter_context(engine()) for engine in (Postgres, Kafka, Valkey)))
+
+
+@pytest.fixture(autouse=True)
+def kills_are_told(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Gives what a test killed to its report, which may come from another process."""
+    yield
+    record_property("kills", [list(kill) for kill in KILLS])
+    record_property("verdicts", list(VERDICTS))
+    KILLS.clear()
+    VERDICTS.clear()

@@ -1,21 +1,18 @@
 """The kill matrix of the distributed mode: every role in the middle of every stage, and all that they stand on."""
 
-import itertools
 import random
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-import pytest
 
 from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.postgres import Postgres
 from bellhouse.engines.valkey import Valkey
-from tests.acceptance.cluster import LEASE_S, ROLES, SESSION_S, ClusterHouse, Engines
-from tests.acceptance.matrix import MUST_BE_BACK_S, SETTINGS, Matrix, Way, slow_world, trafficked
+from tests.acceptance.cluster import LEASE_S, ROLES, SESSION_S
+from tests.acceptance.ground import ClusterMatrix, Ground, under_traffic
+from tests.acceptance.matrix import MUST_BE_BACK_S, Way
 from tests.acceptance.traffic import EMAIL, PUSH, SMS
 from tests.acceptance.waiting import wait_until
 
@@ -35,28 +32,9 @@ WAYS: Mapping[str, Way] = {
 DRAIN_S = 5.0
 """As the settings have it."""
 
-_NUMBERS = itertools.count(1)
 
-
-class Ground(NamedTuple):
-    """Engines of these tests' own, which may be killed."""
-
-    postgres: Postgres
-    kafka: Kafka
-    valkey: Valkey
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    """One set for all of them, one after the other."""
-    with ExitStack() as running:
-        yield Ground(*(running.enter_context(engine()) for engine in (Postgres, Kafka, Valkey)))
-
-
-class ClusterMatrix(Matrix):
+class KillMatrix(ClusterMatrix):
     """Kills of processes of which each plays one role."""
-
-    house: ClusterHouse
 
     def kill(self, stage: str, roles: Sequence[str]) -> None:
         """Be in the middle of `stage`, kill the processes of some roles, and see others play them."""
@@ -86,14 +64,10 @@ class ClusterMatrix(Matrix):
 @contextmanager
 def matrix(
     folder: Path, ground: Ground, seed: int, roles: Mapping[str, tuple[str, ...]] = ROLES, named: bool = False
-) -> Iterator[ClusterMatrix]:
+) -> Iterator[KillMatrix]:
     """A house under traffic in a world that takes its time."""
-    name = f"killed_{next(_NUMBERS)}"
-    engines = Engines(ground.postgres.create_database(name), ground.kafka.brokers, ground.valkey.url)
-    with slow_world(folder / "world", seed) as world:
-        house = ClusterHouse(folder / "data", world, engines, f"{name}.", SETTINGS, roles, named)
-        with trafficked(house, seed) as traffic:
-            yield ClusterMatrix(house, world, traffic, seed)
+    with under_traffic(KillMatrix, *ground.afresh(), folder, seed, roles=roles, named=named) as running:
+        yield running
 
 
 STAGES = ("singles", "batch", "routing", "sending", "critical", "callbacks", "due", "replay")
