@@ -69,6 +69,7 @@ class LossyRelay:
                 if self._loss is not None and b"COMMIT" in chunk:
                     loss, self._loss = self._loss, None
                     answers.cancel()
+                    await asyncio.wait([answers])  # of one stream only one may read
                     await self._commit_without_an_answer(loss, chunk, there, back, writer)
                     return
                 back.write(chunk)

@@ -1,7 +1,7 @@
 """Whatever keeps PostgreSQL from answering is told in a word, and leaves nothing half-written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -14,7 +14,7 @@ from bellhouse.adapters.store.postgres import PostgresConfig
 from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.engines.postgres import Postgres, Standby
-from bellhouse.ports.store import Accepted, LeaseLost, Repeated, Settlement, StoreUnavailable
+from bellhouse.ports.store import Accepted, Claim, LeaseLost, Repeated, Settlement, Standings, StoreUnavailable
 from bellhouse.testing.records import HOUR, NOON, acceptance, notification, outcome, routed
 
 
@@ -102,12 +102,11 @@ async def test_a_beginning_whose_answer_was_lost_is_taken_back_before_the_next(
     claims = await street.planned(3)
     known = await far.deliver.standings(claims)
     relay.lose_the_answer()
-    with pytest.raises(StoreUnavailable):
-        await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+    await _cannot_begin(far, claims, known)
     assert await far.counts() == {"in_flight": 3}
     intent, gone = await far.deliver.begin(PUSH, claims, known.as_of, NOON)
     assert not gone
-    await far.deliver.settle(Settlement([outcome(claim, "sent") for claim in claims], intents=[intent]))
+    await _sent(far, claims, intent)
     assert await far.counts() == {"sent": 3}
 
 
@@ -117,8 +116,7 @@ async def test_a_beginning_whose_answer_was_lost_is_taken_back_before_its_record
     claims = await street.planned(2)
     known = await far.deliver.standings(claims)
     relay.lose_the_answer()
-    with pytest.raises(StoreUnavailable):
-        await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+    await _cannot_begin(far, claims, known)
     assert [s.sending for s in (await far.deliver.standings(again(claims))).standings] == ["no", "no"]
     assert await far.counts() == {"waiting": 2}
 
@@ -130,8 +128,7 @@ async def test_a_take_back_whose_own_answer_was_lost_is_not_forgotten(
     known = await far.deliver.standings(claims)
     for _ in range(3):
         relay.lose_the_answer()
-        with pytest.raises(StoreUnavailable):
-            await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+        await _cannot_begin(far, claims, known)
     relay.lose_the_answer()
     with pytest.raises(StoreUnavailable):
         await ended(far.deliver.standings(claims))
@@ -143,8 +140,7 @@ async def test_a_take_back_that_fails_is_tried_again(street: Street, far: House,
     claims = await street.planned(2)
     known = await far.deliver.standings(claims)
     relay.lose_the_answer()
-    with pytest.raises(StoreUnavailable):
-        await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+    await _cannot_begin(far, claims, known)
     gate = far.hold("deliver.intend")
     beginning = asyncio.create_task(far.deliver.begin(PUSH, claims, known.as_of, NOON))
     await gate.reached()
@@ -153,7 +149,7 @@ async def test_a_take_back_that_fails_is_tried_again(street: Street, far: House,
     with pytest.raises(StoreUnavailable):
         await ended(beginning)
     intent, _ = await far.deliver.begin(PUSH, claims, known.as_of, NOON)
-    await far.deliver.settle(Settlement([outcome(claim, "sent") for claim in claims], intents=[intent]))
+    await _sent(far, claims, intent)
     assert await far.counts() == {"sent": 2}
 
 
@@ -163,13 +159,12 @@ async def test_a_commit_that_comes_late_is_waited_for_before_it_is_taken_back(
     claims = await street.planned(2)
     known = await far.deliver.standings(claims)
     relay.delay_the_commit()
-    with pytest.raises(StoreUnavailable):
-        await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+    await _cannot_begin(far, claims, known)
     with pytest.raises(StoreUnavailable, match="busy"):
         await far.deliver.begin(PUSH, claims, known.as_of, NOON)
     await relay.let_the_commit_through()
     intent, _ = await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
-    await far.deliver.settle(Settlement([outcome(claim, "sent") for claim in claims], intents=[intent]))
+    await _sent(far, claims, intent)
     assert await far.counts() == {"sent": 2}
 
 
@@ -179,8 +174,7 @@ async def test_lanes_that_take_back_at_the_same_moment_do_not_meet(
     claims = await street.planned(2)
     known = await far.deliver.standings(claims)
     relay.lose_the_answer()
-    with pytest.raises(StoreUnavailable):
-        await ended(far.deliver.begin(PUSH, claims, known.as_of, NOON))
+    await _cannot_begin(far, claims, known)
     await ended(asyncio.gather(*(far.deliver.standings(claims) for _ in range(4))))
     assert await far.counts() == {"waiting": 2}
 
@@ -422,6 +416,16 @@ async def test_a_database_without_its_tables_is_told_from_one_that_is_away(stree
     with pytest.raises(StoreUnavailable) as refused:
         await house.due.next_due()
     assert refused.value.reason == "no_schema"
+
+
+async def _cannot_begin(house: House, claims: Sequence[Claim], known: Standings) -> None:
+    """Sending them fails before the process knows whether its intent stands."""
+    with pytest.raises(StoreUnavailable):
+        await ended(house.deliver.begin(PUSH, claims, known.as_of, NOON))
+
+
+async def _sent(house: House, claims: Sequence[Claim], intent: int) -> None:
+    await house.deliver.settle(Settlement([outcome(claim, "sent") for claim in claims], intents=[intent]))
 
 
 async def _answers(house: House) -> bool:

@@ -61,6 +61,14 @@ async def _begun(house: House, claims: list[Claim]) -> int:
     return intent
 
 
+async def _dead_letter(street: Street, house: House) -> Claim:
+    (claim,) = await street.planned()
+    intent = await _begun(house, [claim])
+    letter = DeadLetter(claim.delivery, claim.notification, "dead_lettered:attempts_exhausted", NOON)
+    await house.deliver.settle(Settlement([outcome(claim, "dead_lettered")], [letter], intents=[intent]))
+    return claim
+
+
 async def _sendable(house: House, claims: list[Claim]) -> list[str]:
     """What each claim comes to: `go`, `stale`, or who is sending it."""
     known = await house.deliver.standings(claims)
@@ -686,10 +694,7 @@ async def test_late_outcomes_and_news_of_the_same_deliveries_do_not_wait_in_a_ci
 async def test_a_letter_that_is_replayed_and_discarded_at_once_goes_one_way(
     street: Street, one: House, two: House
 ) -> None:
-    (claim,) = await street.planned()
-    intent = await _begun(one, [claim])
-    letter = DeadLetter(claim.delivery, claim.notification, "dead_lettered:attempts_exhausted", NOON)
-    await one.deliver.settle(Settlement([outcome(claim, "dead_lettered")], [letter], intents=[intent]))
+    claim = await _dead_letter(street, one)
     gate = one.hold(COMMIT)
     replaying = asyncio.create_task(one.dead_letters.replay([claim.delivery.id], None, NOON, HOUR, "ops"))
     await gate.reached()
@@ -703,10 +708,7 @@ async def test_a_letter_that_is_replayed_and_discarded_at_once_goes_one_way(
 async def test_a_replay_and_news_that_meet_leave_the_delivery_where_the_news_says(
     street: Street, one: House, two: House
 ) -> None:
-    (claim,) = await street.planned()
-    intent = await _begun(one, [claim])
-    letter = DeadLetter(claim.delivery, claim.notification, "dead_lettered:attempts_exhausted", NOON)
-    await one.deliver.settle(Settlement([outcome(claim, "dead_lettered")], [letter], intents=[intent]))
+    claim = await _dead_letter(street, one)
     gate = two.hold(COMMIT)
     news = asyncio.create_task(two.confirm.news([_news(claim)]))
     await gate.reached()
