@@ -32,7 +32,7 @@ simulator: setup ## Run the outside world in a box (ARGS="--port 9100")
 	@$(BIN)/bellhouse simulator $(ARGS)
 
 test: setup-dev ## All tests, by WORKERS=2 processes; some of them: ARGS="tests/cli -k keys"
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev ## Style, types and who may import whom
 	$(BIN)/ruff check .
