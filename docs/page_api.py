@@ -133,7 +133,7 @@ def _operation(method: str, path: str, operation: Schema, shapes: Mapping[str, S
         yield "Refuses with " + ", ".join(f"`{status}` `{code}`" for status, code in errors) + "."
 
 
-_EVERYWHERE: Final = frozenset({"unauthorized", "forbidden", "internal_error", "store_unavailable"})
+_EVERYWHERE: Final = frozenset({"unauthorized", "forbidden", "internal_error", "store_unavailable", "outcome_unknown"})
 
 
 def _parameter(given: Schema) -> str:

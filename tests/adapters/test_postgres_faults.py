@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 import pytest
 from tests.lossy_relay import LossyRelay
 from tests.postgres_houses import COMMIT, PUSH, House, Street, again, ended
@@ -14,7 +15,16 @@ from bellhouse.adapters.store.postgres import PostgresConfig
 from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.engines.postgres import Postgres, Standby
-from bellhouse.ports.store import Accepted, Claim, LeaseLost, Repeated, Settlement, Standings, StoreUnavailable
+from bellhouse.ports.store import (
+    Accepted,
+    Claim,
+    LeaseLost,
+    OutcomeUnknown,
+    Repeated,
+    Settlement,
+    Standings,
+    StoreUnavailable,
+)
 from bellhouse.testing.records import HOUR, NOON, acceptance, notification, outcome, routed
 
 
@@ -57,17 +67,46 @@ async def _word(database: Database, sql: str = "SELECT 1") -> str:
 # --- answers to commits that are lost ---
 
 
-async def test_an_acceptance_whose_answer_was_lost_is_answered_by_its_key(
+async def test_an_acceptance_whose_answer_was_lost_is_looked_up_so_that_nobody_sends_it_again(
+    street: Street, far: House, relay: LossyRelay
+) -> None:
+    await street.accepted()
+    known, fresh, later = (notification(street.tenant, street.recipients[0]) for _ in range(3))
+    later = msgspec.structs.replace(later, ready_at=NOON + HOUR)
+    await far.ingest.accept([acceptance(known, "key")], NOON)
+    for items in ([acceptance(fresh, "key"), acceptance(fresh)], [acceptance(later)]):
+        relay.lose_the_answer()
+        results = await ended(far.ingest.accept(items, NOON))
+        assert results == [*([Repeated(known.id)] if len(items) > 1 else []), Accepted(items[-1].notification.id)]
+    assert (await far.insights.ledger(None, NOON, True)).accepted == 4
+    await far.counts()
+
+
+async def test_an_acceptance_that_never_came_to_the_server_is_refused_as_not_written(
+    street: Street, far: House, relay: LossyRelay
+) -> None:
+    await street.accepted()
+    item = notification(street.tenant, street.recipients[0])
+    relay.delay_the_commit()
+    with pytest.raises(StoreUnavailable) as refused:
+        await ended(far.ingest.accept([acceptance(item)], NOON))
+    assert not isinstance(refused.value, OutcomeUnknown)
+    assert await far.ingest.accept([acceptance(item)], NOON) == [Accepted(item.id)]
+    assert (await far.insights.ledger(None, NOON, True)).accepted == 2
+
+
+async def test_an_acceptance_of_which_nothing_is_heard_in_time_is_said_to_be_unknown(
     street: Street, far: House, relay: LossyRelay
 ) -> None:
     await street.accepted()
     item, repeat = (notification(street.tenant, street.recipients[0]) for _ in range(2))
-    relay.lose_the_answer()
-    with pytest.raises(StoreUnavailable):
+    far.database.config = msgspec.structs.replace(far.database.config, commit_timeout_s=0.3)
+    relay.delay_the_commit()
+    with pytest.raises(OutcomeUnknown):
         await ended(far.ingest.accept([acceptance(item, "key")], NOON))
+    await relay.let_the_commit_through()
     assert await far.ingest.accept([acceptance(repeat, "key")], NOON) == [Repeated(item.id)]
     assert (await far.insights.ledger(None, NOON, True)).accepted == 2
-    await far.counts()
 
 
 async def test_a_decision_whose_answer_was_lost_is_published_by_its_repetition(

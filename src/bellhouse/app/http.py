@@ -222,7 +222,7 @@ def _openapi() -> OpenAPIConfig:
         "not_found",
         "body_too_large",
         "busy",
-        always=("store_unavailable", "internal_error"),
+        always=("store_unavailable", "outcome_unknown", "internal_error"),
     ),
 )
 async def callback(provider: Annotated[str, PathParameter(description="The provider, such as `twilio`.")]) -> None:

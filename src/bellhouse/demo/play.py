@@ -19,6 +19,8 @@ _BATCHES_AT_ONCE: Final = 4
 _SINGLES_AT_ONCE: Final = 48
 _LATER: Final = frozenset({"degraded", "busy", "store_unavailable"})
 """Refusals that say: nothing was taken, come back."""
+_UNKNOWN: Final = "outcome_unknown"
+"""May have been taken: to come back with it is safe with a key alone."""
 _PAUSE_S: Final = 1.0
 _PATIENCE_S: Final = 90.0
 """For how long a caller comes back."""
@@ -233,7 +235,10 @@ class Player:
     def _refused(self, one: _Try, problem: Problem) -> None:
         """Come back with it where that is the answer, for as long as the caller's patience lasts."""
         now = self._clock.monotonic()
-        if problem.code in _LATER and now < one.until:
+        unknown = problem.code == _UNKNOWN
+        if unknown and one.event.notification.idempotency_key is None:
+            self.answers.unanswered += 1
+        elif (unknown or problem.code in _LATER) and now < one.until:
             self._again.append(_Try(one.event, one.until, now + _PAUSE_S))
         else:
             self.answers.refused[problem.reason] += 1

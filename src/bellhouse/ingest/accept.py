@@ -74,7 +74,7 @@ class Acceptor:
     async def accept(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Accept drafts, of any tenants; one outcome per draft, in order.
 
-        Raises StoreUnavailable: nothing was written.
+        Raises StoreUnavailable: nothing was written; or OutcomeUnknown: all of it was written, or nothing.
         """
         now = self._clock.now()
         types = await self._types(drafts)

@@ -31,6 +31,7 @@ ProblemCode = Literal[
     "degraded",
     "busy",
     "store_unavailable",
+    "outcome_unknown",
     "too_many_connections",
     "not_ready",
 ]
@@ -158,6 +159,12 @@ PROBLEMS: Final[dict[ProblemCode, Meaning]] = {
         503,
         "The store cannot write",
         "Nothing was accepted: the detail says what its operator must do; try again later.",
+    ),
+    "outcome_unknown": Meaning(
+        503,
+        "The store went away before it had answered",
+        "It may have been done or not: send it again with the same idempotency key, and it is done once; without one, "
+        "look first.",
     ),
     "too_many_connections": Meaning(
         503, "Too many connections", "Keep fewer connections and reuse them; wait as `Retry-After` says."

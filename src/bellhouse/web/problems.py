@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store import OutcomeUnknown, StoreUnavailable
 from bellhouse.web.codes import PROBLEMS, FieldCode, ProblemCode
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -77,8 +77,9 @@ STORE_RETRY_S: Final = 5
 
 
 def store_problem(error: StoreUnavailable) -> Problem:
-    """The answer to a store that could not write."""
-    return Problem("store_unavailable", f"{error.reason}: {error.remedy}", retry_after_s=STORE_RETRY_S)
+    """The answer to a store that could not write, or of which nobody knows whether it has."""
+    code: ProblemCode = "outcome_unknown" if isinstance(error, OutcomeUnknown) else "store_unavailable"
+    return Problem(code, f"{error.reason}: {error.remedy}", retry_after_s=STORE_RETRY_S)
 
 
 def invalid(*errors: FieldError) -> Problem:

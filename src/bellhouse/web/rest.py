@@ -153,7 +153,13 @@ def _parameter_fault(item: dict[str, Any], shown: dict[str, str]) -> FieldError:
     return parameter_fault(name, message)
 
 
-ALWAYS: Final[tuple[ProblemCode, ...]] = ("unauthorized", "forbidden", "store_unavailable", "internal_error")
+ALWAYS: Final[tuple[ProblemCode, ...]] = (
+    "unauthorized",
+    "forbidden",
+    "store_unavailable",
+    "outcome_unknown",
+    "internal_error",
+)
 OF_BODY: Final[tuple[ProblemCode, ...]] = (
     "malformed_json",
     "request_timeout",

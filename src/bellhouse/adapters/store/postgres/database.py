@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store import OutcomeUnknown, StoreUnavailable
 
 Connection = Any
 """An asyncpg connection within a transaction, or one to read on."""
@@ -57,6 +57,16 @@ _UNAVAILABLE: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (TimeoutError, "timeout", "PostgreSQL does not answer in time; service resumes by itself"),
     (OSError, *_UNREACHABLE),
 )
+
+_UNANSWERED: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+    OSError,
+)
+"""What says nothing of the commit that it was the answer to. Of every other error PostgreSQL has undone all."""
 
 
 class PostgresConfig(msgspec.Struct, frozen=True):
@@ -129,8 +139,9 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction: durable when the block ends, undone when it raises; where only the commit's answer did not
-        come in time, nobody knows. Each statement sees what is committed when it begins (READ COMMITTED)."""
+        """A transaction: durable when the block ends, undone when it raises; but where the commit was not answered
+        nobody knows, and OutcomeUnknown is raised. Each statement sees what is committed when it begins (READ
+        COMMITTED)."""
         with translated():
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()
@@ -140,8 +151,9 @@ class Database:
                 except BaseException:
                     await transaction.rollback()
                     raise
-                async with asyncio.timeout(self.config.commit_timeout_s):
-                    await transaction.commit()
+                with _unanswered():
+                    async with asyncio.timeout(self.config.commit_timeout_s):
+                        await transaction.commit()
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
         """All rows of one statement."""
@@ -194,7 +206,20 @@ def translated() -> Iterator[None]:
     except StoreUnavailable:
         raise
     except Exception as error:
-        for kind, reason, remedy in _UNAVAILABLE:
-            if isinstance(error, kind):
-                raise StoreUnavailable(reason, remedy) from error
-        raise
+        words = _words_of(error)
+        if words is None:
+            raise
+        raise StoreUnavailable(*words) from error
+
+
+@contextmanager
+def _unanswered() -> Iterator[None]:
+    """Raise OutcomeUnknown for what leaves a commit without an answer."""
+    try:
+        yield
+    except _UNANSWERED as error:
+        raise OutcomeUnknown(*(_words_of(error) or _UNREACHABLE)) from error
+
+
+def _words_of(error: Exception) -> tuple[str, str] | None:
+    return next(((reason, remedy) for kind, reason, remedy in _UNAVAILABLE if isinstance(error, kind)), None)

@@ -1,5 +1,6 @@
 """What ingest asks of the store: accept a batch, cancel one."""
 
+import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,12 +27,15 @@ from bellhouse.ports.store import (
     AcceptResult,
     CancelResult,
     KeyReused,
+    OutcomeUnknown,
     Repeated,
     StoreUnavailable,
 )
 
 KEY_LIFE_MS: Final = 86_400_000
 KEY_BYTES: Final = 16
+_AGAIN_S: Final = 0.05
+"""How soon PostgreSQL is asked again what became of a commit."""
 
 _SQL: Final = queries("ingest")
 
@@ -53,11 +57,18 @@ class PostgresIngest:
 
     async def _accept(self, items: Sequence[Acceptance], now: int) -> list[AcceptResult]:
         identifiers = [item.notification.id for item in items]
-        async with missing_partitions(self._database, identifiers), self._database.transaction() as connection:
-            results = await _answers(connection, items, now)
-            fresh = [item for item, result in zip(items, results, strict=True) if isinstance(result, Accepted)]
-            if fresh:
-                await _insert(connection, fresh, now)
+        fresh: list[Acceptance] = []
+        transaction = ""
+        try:
+            async with missing_partitions(self._database, identifiers), self._database.transaction() as connection:
+                results = await _answers(connection, items, now)
+                fresh = [item for item, result in zip(items, results, strict=True) if isinstance(result, Accepted)]
+                if fresh:
+                    transaction = await _insert(connection, fresh, now)
+        except OutcomeUnknown as cut:
+            # Callers without a key would send it again and have it twice.
+            if fresh and not await self._stands(fresh[0].notification.id, transaction):
+                raise StoreUnavailable(cut.reason, cut.remedy) from cut
         if fresh:
             self._database.ring(
                 frozenset(
@@ -66,6 +77,23 @@ class PostgresIngest:
                 )
             )
         return results
+
+    async def _stands(self, identifier: NotificationId, transaction: str) -> bool:
+        """Whether a transaction that stored this one was committed; waits for PostgreSQL for as long as for a commit.
+
+        Raises OutcomeUnknown where it does not come back in time.
+        """
+        try:
+            async with asyncio.timeout(self._database.config.commit_timeout_s):
+                while True:
+                    with contextlib.suppress(StoreUnavailable):
+                        # In two statements: each sees what was committed before it, and the second what the first knew.
+                        if not await self._database.value(_SQL["may_come_yet"], transaction):
+                            return bool(await self._database.value(_SQL["stands"], identifier))
+                    await asyncio.sleep(_AGAIN_S)  # noqa: TID251  # the server's time, like the timeout around it
+        except TimeoutError:
+            remedy = "PostgreSQL went away and has not come back; service resumes by itself"
+            raise OutcomeUnknown("timeout", remedy) from None
 
     async def forget_keys(self, now: int, limit: int) -> int:
         old = now - KEY_LIFE_MS
@@ -145,7 +173,8 @@ async def _answers(connection: Connection, items: Sequence[Acceptance], now: int
     return results
 
 
-async def _insert(connection: Connection, fresh: Sequence[Acceptance], now: int) -> None:
+async def _insert(connection: Connection, fresh: Sequence[Acceptance], now: int) -> str:
+    """Answers which transaction it was."""
     tally = Tally()
     ids, recipients, records = [], [], []
     outbox: dict[Priority, list[tuple[int, bytes]]] = defaultdict(list)
@@ -162,7 +191,7 @@ async def _insert(connection: Connection, fresh: Sequence[Acceptance], now: int)
         else:
             outbox[notification.priority].append((notification.recipient, record))
         tally.notification(notification.tenant, notification.id, None, "waiting")
-    await connection.execute(
+    transaction: str = await connection.fetchval(
         _SQL["accept"],
         ids,
         recipients,
@@ -179,6 +208,7 @@ async def _insert(connection: Connection, fresh: Sequence[Acceptance], now: int)
     if due:
         await connection.execute(_SQL["wait"], *(list(column) for column in zip(*due, strict=True)))
     await _collapse(connection, fresh)
+    return transaction
 
 
 async def _collapse(connection: Connection, fresh: Sequence[Acceptance]) -> None:

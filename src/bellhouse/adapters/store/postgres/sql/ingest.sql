@@ -22,10 +22,22 @@ WITH stored AS (
     SELECT * FROM unnest($4::integer[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
 ), promised AS (
     INSERT INTO acceptances (at, count, keys) VALUES ($9, $10, $11)
+), carried AS (
+    INSERT INTO outbox (priority, topic, at, count, records)
+    SELECT priority, topic, $9, count, records
+    FROM unnest($12::text[], $13::text[], $14::integer[], $15::bytea[]) AS waiting (priority, topic, count, records)
 )
-INSERT INTO outbox (priority, topic, at, count, records)
-SELECT priority, topic, $9, count, records
-FROM unnest($12::text[], $13::text[], $14::integer[], $15::bytea[]) AS waiting (priority, topic, count, records);
+SELECT pg_current_xact_id()::text;
+
+-- Whether a transaction may be committed yet. One that is younger than ours was made by another server.
+-- name: may_come_yet
+SELECT CASE
+    WHEN $1::text::xid8 < pg_current_xact_id() THEN coalesce(pg_xact_status($1::text::xid8) = 'in progress', false)
+    ELSE false
+END;
+
+-- name: stands
+SELECT EXISTS (SELECT FROM notifications WHERE id = $1);
 
 -- name: wait
 INSERT INTO due (due_at, id, topic, key, parked, record)
