@@ -2,8 +2,10 @@
 
 import json
 
+import msgspec
 import pytest
 
+from bellhouse.app.engines import kafka_config, kafka_lanes, redis_config
 from bellhouse.app.needs import distributed_faults
 from bellhouse.app.settings import Settings, SettingsError, load
 from bellhouse.app.settings_page import MASK, rows
@@ -17,7 +19,7 @@ EVERYTHING = {
     "BELLHOUSE_KAFKA__LANES__CRITICAL__BROKERS": "quick-1:9092,quick-2:9092",
     "BELLHOUSE_STORE__URL": "postgresql://bell:url-hush@db-1:5432,db-2/bellhouse",
     "BELLHOUSE_REDIS__URL": "redis://bell:url%20hush@redis-0/3",
-    "BELLHOUSE_REDIS__LANES__CRITICAL__URL": "rediss://quick-0:6380",
+    "BELLHOUSE_REDIS__LANES__HIGH__URL": "rediss://quick-0:6380",
     "BELLHOUSE_SECRET": "s" * 32,
 }
 
@@ -61,6 +63,22 @@ def refusal(environment: dict[str, str]) -> str:
         ({"BELLHOUSE_KAFKA__TOPIC_PREFIX": "eu/"}, "kafka.topic_prefix (environment): must be at most 100 letters"),
         ({"BELLHOUSE_KAFKA__LANES__LOW__SECURITY": "ssl"}, "kafka.lanes.low.brokers: is needed"),
         ({"BELLHOUSE_KAFKA__LANES__LOWEST__SECURITY": "ssl"}, "Did you mean low?"),
+        (
+            {"BELLHOUSE_KAFKA__LANES__LOW__BROKERS": "k:1", "BELLHOUSE_KAFKA__LANES__LOW__SECURITY": "sasl_ssl"},
+            "kafka.lanes.low.password: is needed since security is sasl_ssl",
+        ),
+        (
+            {"BELLHOUSE_KAFKA__LANES__LOW__BROKERS": "k:1", "BELLHOUSE_KAFKA__LANES__LOW__CA": "PEM"},
+            "kafka.lanes.low.ca (environment): is not used while security is plaintext",
+        ),
+        (
+            {
+                "BELLHOUSE_REDIS__URL": "redis://r",
+                "BELLHOUSE_REDIS__CLUSTER": "1",
+                "BELLHOUSE_REDIS__LANES__LOW__URL": "redis://low/3",
+            },
+            "redis.lanes.low.url (environment): names database 3",
+        ),
         ({"BELLHOUSE_LEASE_S": "10"}, "lease_s (environment): must be less than kafka.session_timeout_s, which is 10"),
         (
             {"BELLHOUSE_REDIS__URL": "http://redis-0"},
@@ -101,10 +119,55 @@ def test_every_lawful_form_of_the_stores_url_is_taken(url):
 def test_a_priority_has_its_lanes_engines_or_those_of_all():
     given = settings(**EVERYTHING)
     assert given.kafka.cluster_of("critical").brokers == ("quick-1:9092", "quick-2:9092")
-    assert given.kafka.cluster_of("critical").security == "plaintext"
     assert given.kafka.cluster_of("low") is given.kafka
-    assert given.redis.server_of("critical").url == "rediss://quick-0:6380"
+    assert given.redis.server_of("high").url == "rediss://quick-0:6380"
     assert given.redis.server_of("low") is given.redis
+
+
+def test_what_a_lane_of_kafka_does_not_say_is_as_in_the_main_table():
+    given = settings(
+        KAFKA_BROKERS="kafka-1:9092",
+        BELLHOUSE_KAFKA__SECURITY="sasl_ssl",
+        BELLHOUSE_KAFKA__SASL_MECHANISM="PLAIN",
+        BELLHOUSE_KAFKA__USERNAME="bell",
+        BELLHOUSE_KAFKA__PASSWORD="hush",
+        BELLHOUSE_KAFKA__CA="PEM",
+        BELLHOUSE_KAFKA__LANES__CRITICAL__BROKERS="quick-1:9092",
+        BELLHOUSE_KAFKA__LANES__HIGH__BROKERS="high-1:9092",
+        BELLHOUSE_KAFKA__LANES__HIGH__USERNAME="high-bell",
+        BELLHOUSE_KAFKA__LANES__LOW__BROKERS="low-1:9092",
+        BELLHOUSE_KAFKA__LANES__LOW__SECURITY="plaintext",
+    )
+    lanes, main = kafka_lanes(given), kafka_config(given)
+    assert lanes["critical"] == msgspec.structs.replace(main, brokers=("quick-1:9092",))
+    assert (lanes["high"].username, lanes["high"].password) == ("high-bell", "hush")
+    assert (lanes["low"].security, main.security, main.ca_pem) == ("plaintext", "sasl_ssl", "PEM")
+    assert "normal" not in lanes
+
+
+def test_what_a_lane_of_redis_does_not_say_is_as_in_the_main_table():
+    given = settings(
+        BELLHOUSE_REDIS__URL="rediss://redis-0",
+        BELLHOUSE_REDIS__CLUSTER="1",
+        BELLHOUSE_REDIS__USERNAME="bell",
+        BELLHOUSE_REDIS__PASSWORD="hush",
+        BELLHOUSE_REDIS__CA="PEM",
+        BELLHOUSE_REDIS__LANES__HIGH__URL="rediss://high-0",
+        BELLHOUSE_REDIS__LANES__NORMAL__URL="rediss://normal-0/3",
+        BELLHOUSE_REDIS__LANES__NORMAL__CLUSTER="0",
+        BELLHOUSE_REDIS__LANES__LOW__URL="redis://low:its-own@low-0",
+    )
+    high, main = (redis_config(given, server) for server in (given.redis.server_of("high"), given.redis))
+    assert high == msgspec.structs.replace(main, url="rediss://high-0")
+    assert given.redis.server_of("normal").cluster is False
+    low = given.redis.server_of("low")
+    assert (low.username, low.password) == (None, None), "the URL's own password is not overruled by another server's"
+
+
+def test_a_lane_of_redis_for_critical_is_warned_of_since_critical_asks_nothing_of_it():
+    given = settings(**EVERYTHING, BELLHOUSE_REDIS__LANES__CRITICAL__URL="redis://quick-0")
+    (fault,) = distributed_faults(given)
+    assert (fault.setting, fault.fatal) == ("redis.lanes.critical.url", False)
 
 
 def test_no_password_is_shown_or_told_be_it_in_a_url():

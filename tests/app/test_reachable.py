@@ -76,11 +76,13 @@ async def test_each_engine_that_answers_is_named(guarded_postgres, guarded_valke
         | valkey_settings(guarded_valkey, certificate)
         | {
             "BELLHOUSE_KAFKA__LANES__LOW__BROKERS": guarded_kafka.inside_brokers,
-            "BELLHOUSE_REDIS__LANES__CRITICAL__URL": valkey.url,
+            "BELLHOUSE_KAFKA__LANES__LOW__SECURITY": "plaintext",
+            # Without a user of its own it would be asked to know the guarded one's.
+            "BELLHOUSE_REDIS__LANES__HIGH__URL": valkey.url.replace("//", "//default:any@"),
         }
     )
     assert [(finding.table, finding.usable, finding.remedy) for finding in findings] == [
-        (table, True, "") for table in ("store", "kafka", "kafka.lanes.low", "redis", "redis.lanes.critical")
+        (table, True, "") for table in ("store", "kafka", "kafka.lanes.low", "redis", "redis.lanes.high")
     ]
     words = [finding.words.split(" ")[0] for finding in findings]
     assert words == ["PostgreSQL", "Kafka", "Kafka", "Valkey", "Valkey"]

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
 from bellhouse.app.sections import Contradiction, Pem, Secret, Section, from_file, setting
-from bellhouse.domain.words import Priority
+from bellhouse.domain.words import PRIORITIES, Priority
 
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
 _BROKER: Final = re.compile(rf"{_HOST}:\d{{1,5}}")
@@ -150,12 +150,47 @@ class KafkaCluster(Section):
             yield Contradiction("ca", f"is not used while security is {self.security}", remedy, ("security",))
 
 
-class KafkaLane(KafkaCluster):
-    """A Kafka of its own for a priority, which goes on while the others' is down or overrun. Unset: the one of all."""
+class KafkaLane(Section):
+    """A Kafka of its own for a priority, which goes on while the others' is down or overrun. Unset brokers: the one of
+    all; whatever else is unset is as in `[kafka]`."""
+
+    brokers: tuple[Broker, ...] = setting(
+        (),
+        "host:port",
+        "Some of the brokers; the others are found from them",
+        examples=[["kafka-critical-1:9092", "kafka-critical-2:9092"]],
+    )
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] | None = setting(
+        None,
+        "",
+        "How the connection is sealed, and whether a user logs in; unset: as in `[kafka]`",
+        examples=["sasl_ssl"],
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(
+        None,
+        "",
+        "How the user logs in, where `security` has sasl; unset: as in `[kafka]`",
+        examples=["SCRAM-SHA-512"],
+    )
+    username: str | None = setting(
+        None,
+        "",
+        "The user, where `security` has sasl; unset: as in `[kafka]`",
+        min_length=1,
+        examples=["bellhouse"],
+    )
+    password: Secret | None = setting(
+        None, "", "The user's password; unset: as in `[kafka]`", examples=["@/run/secrets/kafka-critical-password"]
+    )
+    ca: Pem | None = setting(
+        None,
+        "PEM",
+        "The authority that is trusted in place of the system's, as text or as `@/path`; unset: as in `[kafka]`",
+        examples=["@/etc/bellhouse/kafka-critical-ca.pem"],
+    )
 
     def contradictions(self) -> Iterator[Contradiction]:
         """A lane that says how but not where would silently share the others' Kafka."""
-        yield from super().contradictions()
         if not self.brokers and self != KafkaLane():
             yield Contradiction("brokers", "is needed since others of this table are set", "")
 
@@ -190,10 +225,17 @@ class Kafka(KafkaCluster):
     )
     lanes: KafkaLanes = KafkaLanes()
 
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Those of this Kafka, and of each lane's together with what it takes from here."""
+        yield from super().contradictions()
+        for priority in PRIORITIES:
+            yield from _of_lane(priority, getattr(self.lanes, priority), self.cluster_of(priority), self)
+
     def cluster_of(self, priority: Priority) -> KafkaCluster:
-        """The Kafka that carries a priority: its lane's own, or the one of all."""
+        """The Kafka that carries a priority: its lane's own, which speaks as this one does unless it says otherwise; or
+        this one, the one of all."""
         lane: KafkaLane = getattr(self.lanes, priority)
-        return lane if lane.brokers else self
+        return KafkaCluster.model_construct(**_filled(lane, self)) if lane.brokers else self
 
 
 class RedisServer(Section):
@@ -238,12 +280,46 @@ class RedisServer(Section):
             )
 
 
-class RedisLane(RedisServer):
-    """A Redis of its own for a priority, which goes on while the others' is down or overrun. Unset: the one of all."""
+class RedisLane(Section):
+    """A Redis of its own for the recipients' counts of a priority. Critical counts no recipient, so there it serves
+    nothing: breakers and rates are a provider account's, which all priorities share. Unset url: the one of all;
+    whatever else is unset is as in `[redis]`."""
+
+    url: RedisUrl | None = setting(
+        None,
+        "redis://",
+        "Where Redis or Valkey is, `rediss://` for TLS; with a user or a password in it, none is taken from `[redis]`",
+        repr=False,
+        examples=["redis://redis-1:6379/0"],
+    )
+    cluster: bool | None = setting(
+        None,
+        "",
+        "Whether it is a Redis Cluster, whose other servers are found from the URL's; unset: as in `[redis]`",
+        examples=[False],
+    )
+    username: str | None = setting(
+        None,
+        "",
+        "The user, where it is not the default one; unset: as in `[redis]`",
+        min_length=1,
+        examples=["bellhouse"],
+    )
+    password: Secret | None = setting(
+        None,
+        "",
+        "The user's password; it wins over one in the URL; unset: as in `[redis]`",
+        examples=["@/run/secrets/redis-1-password"],
+    )
+    ca: Pem | None = setting(
+        None,
+        "PEM",
+        "The authority that is trusted in place of the system's, as text or as `@/path`; unset: as in `[redis]`",
+        examples=["@/etc/bellhouse/redis-1-ca.pem"],
+    )
 
     def contradictions(self) -> Iterator[Contradiction]:
         """A lane that says how but not where would silently share the others' Redis."""
-        yield from super().contradictions()
         if self.url is None and self != RedisLane():
             yield Contradiction("url", "is needed since others of this table are set", "")
 
@@ -264,7 +340,36 @@ class Redis(RedisServer):
     prefix: KeyPrefix = setting("", "text", "Stands before every key, where others use the same database")
     lanes: RedisLanes = RedisLanes()
 
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Those of this Redis, and of each lane's together with what it takes from here."""
+        yield from super().contradictions()
+        for priority in PRIORITIES:
+            yield from _of_lane(priority, getattr(self.lanes, priority), self.server_of(priority), self)
+
     def server_of(self, priority: Priority) -> RedisServer:
-        """The Redis that serves a priority: its lane's own, or the one of all."""
+        """The Redis that serves a priority: its lane's own, which is spoken to as this one is unless it says otherwise;
+        or this one, the one of all."""
         lane: RedisLane = getattr(self.lanes, priority)
-        return lane if lane.url else self
+        if lane.url is None:
+            return self
+        filled = _filled(lane, self)
+        if "@" in lane.url:
+            # Whose password the URL holds must not be logged in with another's.
+            filled |= {"username": lane.username, "password": lane.password}
+        return RedisServer.model_construct(**filled)
+
+
+def _filled(lane: Section, main: Section) -> dict[str, Any]:
+    """What a lane says, and what its main table says where it says nothing."""
+    said = {name: getattr(lane, name) for name in type(lane).model_fields}
+    return {name: getattr(main, name) if value is None else value for name, value in said.items()}
+
+
+def _of_lane(priority: Priority, lane: Section, whole: Section, main: Section) -> Iterator[Contradiction]:
+    """What cannot be together in a lane. What it only takes from the main table and does not use is no fault."""
+    if whole is main:
+        return
+    for found in whole.contradictions():
+        if getattr(lane, found.setting) is not None or getattr(whole, found.setting) is None:
+            beside = tuple(name for other in found.beside for name in (f"lanes.{priority}.{other}", other))
+            yield Contradiction(f"lanes.{priority}.{found.setting}", found.reason, found.remedy, beside)

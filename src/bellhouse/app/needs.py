@@ -13,6 +13,9 @@ def distributed_faults(settings: Settings) -> list[Fault]:
     if settings.secret is None:
         reason = "is unset, so each host makes one of its own, and the store refuses all hosts but the first"
         faults.append(_lack("secret", reason, fatal=False))
+    if settings.redis.lanes.critical.url is not None:
+        reason = "serves nothing: critical counts no recipient, and goes on without Redis while that of all is away"
+        faults.append(Fault("redis.lanes.critical.url", reason, None, "Leave [redis.lanes.critical] out", False))
     return faults
 
 

@@ -146,7 +146,9 @@ def bounds_of(field: FieldInfo) -> str:
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:
     """The words among which the setting is one, empty where it is free."""
-    arguments = get_args(field.annotation)
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    # Where it may be unset, the words are one level down.
+    arguments = tuple(kinds) if len(kinds) != 1 else get_args(kinds[0]) or tuple(kinds)
     return arguments if arguments and all(isinstance(item, str) for item in arguments) else ()
 
 
@@ -156,7 +158,7 @@ def prose_of(table: str) -> str:
     for name in table.split("."):
         model = model.model_fields[name].annotation
     alike = f" The same for {', '.join(f'`{priority}`' for priority in LANES)}." if ".lanes." in table else ""
-    return (model.__doc__ or "").strip() + alike
+    return " ".join((model.__doc__ or "").split()) + alike
 
 
 def _line(name: str, field: FieldInfo) -> str:

@@ -43,6 +43,12 @@ class StoreUnavailable(Exception):
         self.remedy = remedy
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """The store does not answer, and nobody knows whether it wrote: it was cut off while it was to commit. What was
+    asked for stands wholly or not at all; whoever asks again must be able to ask twice.
+    """
+
+
 class LeaseLost(Exception):
     """This process was away for so long that others may have taken over its work: it must not begin anything with what
     it has polled, but join anew and poll again."""
@@ -89,7 +95,8 @@ class IngestStore(Protocol):
         """Insert notifications with their keys and outbox rows, in one transaction; one result per item, in order.
 
         What is not ready before `now` becomes a due row instead of a record in the log. A key lives 24 h from its
-        notification's receipt; the check is part of the insert. Equal keys within `items` are folded.
+        notification's receipt; the check is part of the insert. Equal keys within `items` are folded. Raises
+        OutcomeUnknown only where the store does not come back soon enough to tell.
         """
         ...
 
