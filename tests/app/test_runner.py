@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bellhouse.app.runner import CRASHED, CUT_OFF, Resource, Runner
+from bellhouse.ports.service import MustEnd
 from bellhouse.ports.telemetry import NullLogbook
 
 
@@ -25,6 +26,8 @@ class Scripted:
     async def run(self) -> None:
         if self._ending == "raises":
             raise RuntimeError("broken")
+        if self._ending == "must end":
+            raise MustEnd("taken for dead")
         if self._ending == "raises several":
             raise ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("the first"), OSError("the second")])
         if self._ending == "returns":
@@ -87,6 +90,15 @@ async def test_a_service_that_does_not_drain_is_cut_off_after_the_timeout():
     running = runner(told, "deaf", "drained", drain_timeout_s=0.01)
     assert await running.run(running.drain) == CUT_OFF
     assert told[-2:] == ["stop b", "stop a"]
+
+
+async def test_a_process_that_must_end_waits_for_nothing_that_does_not_end_soon(monkeypatch):
+    monkeypatch.setattr("bellhouse.app.runner._LAST_WORDS_S", 0.05)
+    told: list[str] = []
+    running = runner(told, "drained", "deaf", "must end", drain_timeout_s=600.0)
+    async with asyncio.timeout(60.0):
+        assert await running.run(lambda: None) == CRASHED
+    assert told[-4:] == ["drained a", "stop c", "stop b", "stop a"]
 
 
 async def test_the_second_drain_ends_at_once():

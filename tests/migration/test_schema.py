@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bellhouse.adapters.store.postgres.database import Database, PostgresConfig
-from bellhouse.adapters.store.postgres.migrate import Step, check, fits, migrate, roll_back, steps
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.adapters.store.postgres.members import PostgresMembers
+from bellhouse.adapters.store.postgres.migrate import Step, check, current, fits, migrate, roll_back, steps
+from bellhouse.ports.store import Member, StoreUnavailable
 
 NOT_OURS = (
     "prefer-bigint-over-int",  # tenants, days and counts of a batch fit
@@ -61,6 +62,34 @@ async def test_old_code_runs_on_a_newer_schema_unless_a_step_says_that_it_cannot
     await migrate(database, [*steps(), harmless, Step(newest + 2, "less", floor, "CREATE TABLE more (id bigint)")])
     with pytest.raises(StoreUnavailable, match="upgrade it"):
         await fits(database)
+
+
+async def test_a_step_that_old_code_cannot_live_with_waits_for_its_processes_unless_it_is_wanted_now(
+    database: Database,
+) -> None:
+    await migrate(database)
+    newest = steps()[-1].number
+    harmless = Step(newest + 1, "more", "CREATE TABLE more (id bigint)", "DROP TABLE more")
+    hard = Step(newest + 2, "less", f"-- needs code of step {newest + 1}\nDROP TABLE more", "")
+    known = [*steps(), harmless, hard]
+    old, new = PostgresMembers(database, "old"), PostgresMembers(database, "new")
+    await old.join(Member("old", "worker", host="here", version="0.1", step=newest), 60)
+    await new.join(Member("new", "worker", host="there", version="0.2", step=newest + 1), 60)
+    with pytest.raises(StoreUnavailable, match=r"needs code of step \d+: upgrade or stop worker 0\.1 on here, then"):
+        await migrate(database, known)
+    assert await current(database) == harmless.number
+    await old.leave()
+    assert await migrate(database, known) == [hard.number]
+
+
+async def test_a_step_that_old_code_cannot_live_with_is_applied_beside_it_where_it_is_told_to(
+    database: Database,
+) -> None:
+    await migrate(database)
+    newest = steps()[-1].number
+    await PostgresMembers(database, "old").join(Member("old", "worker"), 60)
+    hard = Step(newest + 1, "hard", f"-- needs code of step {newest + 1}\nCREATE TABLE more (id bigint)", "")
+    assert await migrate(database, [*steps(), hard], now=True) == [hard.number]
 
 
 async def test_a_step_that_fails_leaves_nothing_behind(database: Database) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from bellhouse.adapters.doorbell import LocalDoorbell
-from bellhouse.adapters.log.kafka import KafkaLog
+from bellhouse.adapters.log.kafka import KafkaConfig, KafkaLog
 from bellhouse.adapters.store.postgres import PostgresStore
+from bellhouse.adapters.store.postgres.migrate import steps
 from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_config
 from bellhouse.app.gauges import GaugeSources, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
@@ -22,7 +23,7 @@ from bellhouse.app.side_door import side_door
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
 from bellhouse.deliver.shares import SharedRates
 from bellhouse.domain.ids import new_notification_ids, to_text
-from bellhouse.domain.words import Priority
+from bellhouse.domain.words import PRIORITIES, Priority
 from bellhouse.observability.alone import OwnExposition
 from bellhouse.observability.exporter import Exporter
 from bellhouse.observability.metrics import Metrics
@@ -34,8 +35,9 @@ from bellhouse.outbox.relay import Relay
 from bellhouse.outbox.sweep import Sweeper
 from bellhouse.outbox.upkeep import Upkeep
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import OutboxLane
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import Member
+from bellhouse.ports.store import DueStore, Member
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.templates.render import Renderer
 from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
@@ -75,6 +77,7 @@ class _Ground:
             os.getpid(),
             clock.now(),
             stage.version,
+            steps()[-1].number,
         )
         self.membership = Membership(member, self.store.members, clock, logbook, settings.lease_s)
         self.redises = Redises(settings, clock)
@@ -82,6 +85,7 @@ class _Ground:
         self.making = Making(settings, public_url(settings), derived(stage.pepper, "receipts"), self.store, clock)
         self.renderer = Renderer()
         self.watch = LogWatch(self.log, clock)
+        self._leases: list[StoreLease] = []
 
     def store_of_its_own(self) -> PostgresStore:
         """A view of the store with connections of its own: a lane that has them never waits for another's."""
@@ -90,7 +94,14 @@ class _Ground:
         return PostgresStore(config, self.publisher, self.bells, clock, self.process, days)
 
     def lease(self, name: str) -> StoreLease:
-        return StoreLease(name, self.store.members, self.stage.clock)
+        """What only its holder does; given back when the process ends in good order."""
+        lease = StoreLease(name, self.store.members, self.stage.clock)
+        self._leases.append(lease)
+        return lease
+
+    async def _give_back(self) -> None:
+        for lease in self._leases:
+            await lease.release()
 
     def resources(self) -> list[Service]:
         """What everything else stands on, in the order in which it is opened."""
@@ -99,6 +110,7 @@ class _Ground:
             Resource("redis", stop=self.redises.close),
             Resource("store", start=self.store.open, stop=self.store.close),
             self.membership,
+            Resource("leases", stop=self._give_back),
             self.store.doorbell,
             TypeNames(self.store.catalogue.type_names, self.metrics, self.stage.clock),
         ]
@@ -128,11 +140,10 @@ def build(stage: Stage) -> Sequence[Service]:
 
 
 def _relays(ground: _Ground) -> list[Service]:
+    """One for each priority of this process; the feed has one in every process that relays, whatever is shared out."""
     stage = ground.stage
-    return [
-        Relay(priority, ground.store.outbox, ground.store.doorbell, stage.clock, stage.logbook)
-        for priority in stage.play.priorities
-    ]
+    loops: tuple[OutboxLane, ...] = (*stage.play.priorities, "feed")
+    return [Relay(lane, ground.store.outbox, ground.store.doorbell, stage.clock, stage.logbook) for lane in loops]
 
 
 def _stores(ground: _Ground) -> list[tuple[PostgresStore, tuple[Priority, ...]]]:
@@ -187,12 +198,28 @@ def _scheduler(ground: _Ground) -> list[Service]:
     clock, logbook, settings = stage.clock, stage.logbook, stage.settings
     # Only what its accounts know of breakers is asked: nothing is sent from here.
     accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
+    services: list[Service] = []
+    for name, due in _due_rows(ground).items():
+        services += [
+            DueReleaser(due, store.doorbell, clock, logbook, settings.batches.due, f"due{name}"),
+            ParkedReleaser(due, accounts, ground.lease(f"parked{name}"), clock, logbook, f"parked{name}"),
+        ]
     return [
-        DueReleaser(store.due, store.doorbell, clock, logbook, settings.batches.due),
-        ParkedReleaser(store.due, accounts, ground.lease("parked"), clock, logbook),
-        Sweeper(ground.log, store.ingest, clock, logbook),
+        *services,
+        Sweeper(ground.log, store.ingest, ground.lease("sweep"), clock, logbook),
         Upkeep(store.upkeep, ground.lease("upkeep"), clock, logbook, settings.store.retention_days),
     ]
+
+
+def _due_rows(ground: _Ground) -> dict[str, DueStore]:
+    """What waits, by the cluster that it goes to, so that one that is away holds up no other; with a name for each."""
+    own = kafka_lanes(ground.stage.settings)
+    if not own:
+        return {"": ground.store.due}
+    by_cluster: dict[KafkaConfig | None, list[Priority]] = {}
+    for priority in PRIORITIES:
+        by_cluster.setdefault(own.get(priority), []).append(priority)
+    return {f"-{'-'.join(each)}": ground.store.due.of(each) for each in by_cluster.values()}
 
 
 def _exporter(ground: _Ground) -> list[Service]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.service import MustEnd
 from bellhouse.ports.store import LeaseStore, Member, MemberStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
@@ -45,13 +46,14 @@ class StoreLease:
         return self._held
 
     async def release(self) -> None:
-        """Let another process have it at once."""
+        """Let another process have it at once; without the store it ends by itself."""
         if self._held:
             self._held = False
-            await self._store.release(self._name)
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.release(self._name)
 
 
-class GivenUp(Exception):
+class GivenUp(MustEnd):
     """The others have given this process up: it ends, and starts anew under another id."""
 
 

@@ -68,13 +68,14 @@ def ledger(settings: Settings, recount: bool) -> Ledger:
     return _on(settings, lambda opened: opened.store.insights.ledger(None, SystemClock().now(), recount))
 
 
-def migrate(settings: Settings, back_to: int | None = None) -> Migrated:
-    """Bring the schema up to date, making the file where there is none; or take PostgreSQL's back to a step."""
+def migrate(settings: Settings, back_to: int | None = None, now: bool = False) -> Migrated:
+    """Bring the schema up to date, making the file where there is none; or take PostgreSQL's back to a step. `now`
+    applies there also what a living process cannot live with."""
     if settings.store.url is None:
         return asyncio.run(_migrate_file(settings.data))
     from bellhouse.app.postgres import migrate_database  # noqa: PLC0415 - only where that engine is used
 
-    url, applied = asyncio.run(migrate_database(settings, back_to))
+    url, applied = asyncio.run(migrate_database(settings, back_to, now))
     return Migrated(url, applied)
 
 

@@ -17,15 +17,16 @@ from bellhouse.app.settings import Settings
 from bellhouse.ports.log import LogUnavailable, Record
 
 
-async def migrate_database(settings: Settings, back_to: int | None = None) -> tuple[str, list[int]]:
-    """Bring the schema up to date, or back to a step; answers where it is, and the steps that were made."""
+async def migrate_database(settings: Settings, back_to: int | None = None, now: bool = False) -> tuple[str, list[int]]:
+    """Bring the schema up to date, or back to a step; answers where it is, and the steps that were made. `now` applies
+    also what a living process cannot live with."""
     shown = without_password(settings.store.url or "")
     database = Database(postgres_config(settings))
     await database.open()
     try:
         if back_to is not None:
             return shown, await roll_back(database, back_to)
-        done = await migrate(database)
+        done = await migrate(database, now=now)
         today = SystemClock().now() // DAY_MS
         await ensure(database, range(today - 1, today + settings.store.partitions_ahead_days + 1))
     finally:

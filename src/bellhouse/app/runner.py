@@ -6,13 +6,17 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-from bellhouse.ports.service import Service
+from bellhouse.ports.service import MustEnd, Service
 from bellhouse.ports.telemetry import Logbook
 
 CRASHED: Final = 1
 """The exit status of a process in which a service ended by itself: the supervisor starts it again."""
 CUT_OFF: Final = 3
 """The exit status where work in flight did not end in time; the store has it, and the next process takes it up."""
+
+_LAST_WORDS_S: Final = 2.0
+"""How long is waited, in a process that may begin nothing any more, for what it has under way to be answered: whatever
+waits for leave to begin would wait for ever, and its partitions stand still meanwhile."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -59,6 +63,7 @@ class Runner:
         self._ended_now = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], Service] = {}
         self._status = 0
+        self._must_end = False
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Run until drained or crashed; answers the process's exit status. Raises what a service's `start` raised.
@@ -110,6 +115,7 @@ class Runner:
         if error is None and self._draining.is_set():
             return
         self._status = CRASHED
+        self._must_end = self._must_end or isinstance(error, MustEnd)
         reason = "; ".join(_leaves(error)) if error else "it ended by itself"
         self._logbook.note("error", f"Service {task.get_name()} crashed", error=reason)
         if error is not None:
@@ -122,7 +128,8 @@ class Runner:
         cut = asyncio.create_task(self._ended_now.wait())
         pending = {task for task in self._tasks if not task.done()}
         try:
-            async with asyncio.timeout(self._drain_timeout_s):
+            limit = min(self._drain_timeout_s, _LAST_WORDS_S) if self._must_end else self._drain_timeout_s
+            async with asyncio.timeout(limit):
                 while pending and not cut.done():
                     done, _ = await asyncio.wait({cut, *pending}, return_when=asyncio.FIRST_COMPLETED)
                     pending -= done

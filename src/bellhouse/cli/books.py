@@ -40,19 +40,23 @@ def migrate(
     back_to: Annotated[
         int | None, typer.Option(help="Take PostgreSQL's schema back to this step; what the later ones keep is lost.")
     ] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Apply also a step that a living process is too old for.", show_default=False)
+    ] = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Bring the schema up to date.
 
-    Of the file, as `serve` does at its start; or of the PostgreSQL that `store.url` names, before any role runs on it:
-    old processes go on beside new ones.
+    Of the file, as `serve` does at its start; or of the PostgreSQL that `store.url` names, before any role of this
+    program runs on it: old processes go on beside new ones. A step that they cannot live with is refused while one of
+    them is alive; those before it stay.
     """
     from bellhouse.app.maintenance import migrate as run
 
     with on_store(data, config) as settings:
-        done = run(settings, back_to)
+        done = run(settings, back_to, now)
     if json:
         show.as_json({"file": done.file, "applied": done.applied})
     elif done.applied:

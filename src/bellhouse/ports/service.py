@@ -10,6 +10,10 @@ from bellhouse.ports.store import StoreUnavailable
 _NOTICE_S: Final = 0.5
 
 
+class MustEnd(Exception):
+    """What a service raises where its process may begin nothing any more: the others need not be waited for."""
+
+
 class Service(Protocol):
     """Started in order, run side by side, drained together, stopped in the reverse order.
 

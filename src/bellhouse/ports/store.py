@@ -548,6 +548,8 @@ class Member(msgspec.Struct, frozen=True):
     pid: int = 0
     since: int = 0
     version: str = ""
+    step: int = 0
+    """The newest step of the schema that its code knows."""
 
 
 class MemberStore(Protocol):

@@ -1,8 +1,8 @@
 """Brings the database's schema to this program's version: numbered SQL files, each applied once, each with a way back.
 
 Old code runs on a newer schema while an upgrade rolls, so a newer schema is refused only where it says so: a step that
-old code cannot live with names the oldest step whose code can (`-- needs code of step N`), and is applied when the old
-processes have gone.
+old code cannot live with names the oldest step whose code can (`-- needs code of step N`), and is refused itself while
+a process of older code lives.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any, Final
 import asyncpg
 
 from bellhouse.adapters.store.postgres.database import Database
+from bellhouse.adapters.store.postgres.members import PostgresMembers
 from bellhouse.ports.store import StoreUnavailable
 
 _LOCK: Final = 4_241_000
@@ -56,10 +57,11 @@ async def current(database: Database) -> int:
         return await _current(connection)
 
 
-async def migrate(database: Database, known: list[Step] | None = None) -> list[int]:
+async def migrate(database: Database, known: list[Step] | None = None, now: bool = False) -> list[int]:
     """Apply what is missing; answers the steps that were applied. Side by side calls wait for one another.
 
-    Raises StoreUnavailable where this program is too old for what is there.
+    Raises StoreUnavailable where this program is too old for what is there, and, unless `now`, before a step that a
+    living process cannot live with; the steps before it stay.
     """
     wanted = steps() if known is None else known
     applied = []
@@ -69,6 +71,8 @@ async def migrate(database: Database, known: list[Step] | None = None) -> list[i
             check(await _current(connection), await _floor(connection), wanted[-1].number)
             for step in wanted:
                 if step.number > await _current(connection):
+                    if step.floor and not now:
+                        await _insist_on_code_of(database, step)
                     await _apply(connection, step, step.up, step.number)
                     applied.append(step.number)
         finally:
@@ -109,6 +113,18 @@ def check(there: int, floor: int, newest: int) -> None:
     if floor > newest:
         raise StoreUnavailable(
             "newer_schema", f"the schema is at step {there}, this program knows {newest}: upgrade it"
+        )
+
+
+async def _insist_on_code_of(database: Database, step: Step) -> None:
+    """Raise StoreUnavailable where a process is alive whose code cannot live with a step."""
+    members = await PostgresMembers(database, "").members()
+    old = sorted(f"{m.role} {m.version} on {m.host}" for m in members if m.step < step.floor)
+    if old:
+        raise StoreUnavailable(
+            "old_processes",
+            f"step {step.number} needs code of step {step.floor}: upgrade or stop {', '.join(old)}, then run "
+            "`bellhouse migrate` again; `--now` applies it beside them, and they fail",
         )
 
 
