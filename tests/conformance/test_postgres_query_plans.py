@@ -268,6 +268,8 @@ async def _taken_over(house: House, other: House, claims: Sequence[Claim]) -> No
 
 async def _what_waits(house: House) -> None:
     await house.due.next_due()
+    await house.due.overdue(NOON + 1)
+    await house.due.of(["normal"]).release_due(NOON, 10)
     await house.due.release_due(NOON + 1, 10)
     await house.due.parked()
     await house.due.release_parked("push", "normal", 1)

@@ -60,7 +60,6 @@ OPEN_ONLY = "USING COVERING INDEX open_dead_letters"
 """What waits for an operator, and nothing that was ever dealt with."""
 FIRST_ROW = {
     "SELECT 1 FROM suppressions LIMIT 1",
-    "SELECT due_at FROM due ORDER BY due_at LIMIT 1",
     "SELECT 1 FROM parked LIMIT 1",
 }
 
@@ -139,6 +138,7 @@ async def _ways_in(store: SqliteStore, tenant: TenantNo, recipient: Any) -> None
 
 async def _what_waits(store: SqliteStore) -> None:
     await store.due.next_due()
+    await store.due.overdue(NOON + 1)
     await store.due.release_due(NOON + 1, 10)
     await store.due.parked()
     await store.due.release_parked("push", "normal", 1)

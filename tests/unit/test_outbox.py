@@ -1,4 +1,4 @@
-"""The relay and the upkeep go on whatever is away, and leave the rest to whoever holds the lease."""
+"""What carries, releases and sweeps goes on whatever is away, and leaves the rest to whoever holds the lease."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import pytest
 
 from bellhouse.adapters.doorbell import LocalDoorbell
-from bellhouse.domain.words import Priority
+from bellhouse.domain.words import Channel, Priority
+from bellhouse.outbox.due import DueReleaser
+from bellhouse.outbox.parked import ParkedReleaser
 from bellhouse.outbox.relay import Relay
+from bellhouse.outbox.sweep import Sweeper
 from bellhouse.outbox.upkeep import Upkeep
 from bellhouse.ports.doorbell import outbox_bell
-from bellhouse.ports.log import LogUnavailable
+from bellhouse.ports.log import LogUnavailable, OutboxLane
+from bellhouse.ports.service import Service
 from bellhouse.ports.store import Pending, StoreUnavailable
 from bellhouse.testing.clock import ManualClock
+from bellhouse.testing.records import NOON
 
 
 class Notes:
@@ -33,12 +38,12 @@ class Outbox:
         self.asked: list[tuple[str, int]] = []
         self.failures: list[Exception] = []
 
-    async def relay(self, priority: Priority, limit: int) -> int:
-        self.asked.append((priority, limit))
+    async def relay(self, lane: OutboxLane, limit: int) -> int:
+        self.asked.append((lane, limit))
         if self.failures:
             raise self.failures.pop(0)
-        taken = min(limit, self.rows.get(priority, 0))
-        self.rows[priority] = self.rows.get(priority, 0) - taken
+        taken = min(limit, self.rows.get(lane, 0))
+        self.rows[lane] = self.rows.get(lane, 0) - taken
         return taken
 
     async def pending(self) -> Mapping[Priority, Pending]:
@@ -53,7 +58,7 @@ class House:
         self.outbox = Outbox()
         self.running: list[asyncio.Task[None]] = []
 
-    def run(self, service: Relay | Upkeep) -> None:
+    def run(self, service: Service) -> None:
         self.running.append(asyncio.create_task(service.run()))
 
     async def until(self, holds: Callable[[], bool], step_s: float = 0.1) -> None:
@@ -194,3 +199,109 @@ async def test_upkeep_goes_on_when_the_store_is_back(house: House) -> None:
     assert [level for level, _ in house.notes.said] == ["error", "info"]
     upkeep.drain()
     await house.until(house.running[0].done)
+
+
+class Waiting:
+    """A DueStore, a Recovery and a Lease: due rows of one cluster, parked ones of several."""
+
+    def __init__(self) -> None:
+        self.due: list[int] = []
+        self.others: list[int] = []
+        self.parked_there: dict[tuple[Channel, Priority], int] = {}
+        self.away: set[Priority] = set()
+
+    async def held(self) -> bool:
+        return True
+
+    async def share(self, channel: Channel) -> float:
+        return 1.0
+
+    async def release_due(self, now: int, limit: int) -> int:
+        taken = [at for at in self.due if at <= now]
+        self.due = [at for at in self.due if at > now]
+        return len(taken)
+
+    async def next_due(self, after: int = 0) -> int | None:
+        return min((at for at in self.due + self.others if at > after), default=None)
+
+    async def parked(self) -> Sequence[tuple[Channel, Priority]]:
+        return list(self.parked_there)
+
+    async def release_parked(self, channel: Channel, priority: Priority, limit: int) -> int:
+        if priority in self.away:
+            raise LogUnavailable("unreachable", "wait")
+        return self.parked_there.pop((channel, priority))
+
+
+class Bell:
+    """A doorbell that never rings, and remembers how long it was waited for."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def ring(self, topics: frozenset[str]) -> None:
+        """Nobody hears it."""
+
+    async def wait(self, topic: str, timeout_s: float) -> None:
+        self.waits.append(timeout_s)
+        await asyncio.Event().wait()
+
+
+def _parked(house: House, waiting: Waiting) -> ParkedReleaser:
+    return ParkedReleaser(waiting, waiting, waiting, house.clock, house.notes)  # type: ignore[arg-type]  # parts
+
+
+async def test_what_is_parked_goes_past_what_waits_for_a_log_that_is_away_which_is_said_once(house: House) -> None:
+    waiting = Waiting()
+    waiting.away = {"critical"}
+    waiting.parked_there = {("push", "critical"): 3, ("email", "critical"): 2, ("push", "low"): 5}
+    assert await _parked(house, waiting).release() == 5
+    assert list(waiting.parked_there) == [("push", "critical"), ("email", "critical")]
+    assert house.notes.said == [("error", "Parked rows wait for the log")]
+
+
+async def test_due_rows_that_another_releases_do_not_keep_a_releaser_awake(house: House) -> None:
+    waiting, bell = Waiting(), Bell()
+    waiting.others = [NOON - 1_000]
+    clock = ManualClock(NOON)
+    house.run(DueReleaser(waiting, bell, clock, house.notes))  # type: ignore[arg-type]  # parts
+    await house.until(lambda: bool(bell.waits))
+    assert bell.waits == [1.0], "the longest rest"
+
+
+async def test_a_releaser_sleeps_until_the_next_moment_whoever_it_is_for(house: House) -> None:
+    waiting, bell = Waiting(), Bell()
+    waiting.due, waiting.others = [NOON + 700], [NOON + 200]
+    clock = ManualClock(NOON)
+    house.run(DueReleaser(waiting, bell, clock, house.notes))  # type: ignore[arg-type]  # parts
+    await house.until(lambda: bool(bell.waits))
+    assert bell.waits == [0.2]
+
+
+class Swept:
+    """A Log, an IngestStore and a Lease."""
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self.swept = 0
+
+    async def held(self) -> bool:
+        return self.is_held
+
+    async def trim(self, limit: int) -> int:
+        self.swept += 1
+        return 0
+
+    async def forget_keys(self, now: int, limit: int) -> int:
+        return 0
+
+
+async def test_of_several_sweepers_the_one_with_the_lease_sweeps(house: House) -> None:
+    rooms = [Swept(), Swept()]
+    rooms[1].is_held = True
+    for room in rooms:
+        house.run(Sweeper(room, room, room, house.clock, house.notes))  # type: ignore[arg-type]  # parts
+    await house.until(lambda: rooms[1].swept == 3)
+    assert rooms[0].swept == 0
+    rooms[0].is_held, rooms[1].is_held = True, False
+    await house.until(lambda: rooms[0].swept == 3)

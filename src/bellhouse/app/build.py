@@ -135,7 +135,9 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     clock, logbook, batches = parts.clock, parts.logbook, parts.settings.batches
     accounts, clients = make_accounts(ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART)
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
-    sources = GaugeSources(store.log, store.catalogue, store.dead_letters, None, store.database.wal_bytes)
+    sources = GaugeSources(
+        store.log, store.catalogue, store.dead_letters, store.due, None, clock, store.database.wal_bytes
+    )
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
         *routers(ground, priorities_of("bulk")),
@@ -143,7 +145,7 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         *lanes(ground, accounts, priorities_of("bulk")),
         DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, AlwaysHeld(), clock, logbook),
-        Sweeper(store.log, store.ingest, clock, logbook),
+        Sweeper(store.log, store.ingest, AlwaysHeld(), clock, logbook),
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
     ]

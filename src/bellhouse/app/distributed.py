@@ -227,7 +227,7 @@ def _exporter(ground: _Ground) -> list[Service]:
     clock, logbook = stage.clock, stage.logbook
     lease = ground.lease("exporter")
     reconciler = Reconciler(store.insights, lease, clock, logbook)
-    sources = GaugeSources(ground.log, ground.breakers, store.dead_letters, store.outbox)
+    sources = GaugeSources(ground.log, ground.breakers, store.dead_letters, store.due, store.outbox, clock)
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [
         reconciler,

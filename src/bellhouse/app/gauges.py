@@ -1,6 +1,7 @@
 """What the exporter reads of things that all processes share, from the store and the log."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -9,8 +10,9 @@ from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import CHANNELS, Channel, Priority
 from bellhouse.ops.reconcile import Reconciler
-from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log
-from bellhouse.ports.store import BreakerStore, DeadLetterStore, OutboxStore, Pending
+from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable
+from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending
 from bellhouse.ports.telemetry import BreakerReading, DeadLetterDepth, LedgerReading, ProviderBalance, StoreReading
 
 
@@ -20,13 +22,19 @@ class GaugeSources(msgspec.Struct, frozen=True):
     log: Log
     breakers: BreakerStore
     dead_letters: DeadLetterStore
+    due: DueStore
     outbox: OutboxStore | None
     """What is committed and not in the log yet; None where the log is part of the store."""
+    clock: Clock
     wal_bytes: Callable[[], int] = lambda: 0
 
 
 class StoreGauges:
-    """The Gauges port over the store and the log."""
+    """The Gauges port over the store and the log.
+
+    What waits in the store is told whether the log answers or not. Of a log that does not, what was last known is told
+    again: nothing leaves it, and what waits in it grows older.
+    """
 
     def __init__(
         self, sources: GaugeSources, reconciler: Reconciler, providers: Mapping[str, tuple[Channel, ...]]
@@ -34,6 +42,8 @@ class StoreGauges:
         self._sources = sources
         self._reconciler = reconciler
         self._providers = providers
+        self._in_log = 0
+        self._oldest: Mapping[tuple[str, Priority], int] = {}
 
     async def lags(self) -> Sequence[Lag]:
         return await self._sources.log.lags()
@@ -55,19 +65,34 @@ class StoreGauges:
         return self._reconciler.reading
 
     async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
-        oldest = oldest_of(await self._sources.log.oldest())
+        self._oldest = await self._oldest_in_log()
+        oldest = dict(self._oldest)
         for priority, pending in (await self._pending()).items():
             key = ("route", priority)
             oldest[key] = min(pending.since, oldest.get(key, pending.since))
-        return oldest
+        overdue = await self._sources.due.overdue(self._sources.clock.now())
+        return oldest | {("due", priority): since for priority, since in overdue.items()}
+
+    async def _oldest_in_log(self) -> dict[tuple[str, Priority], int]:
+        """What could be looked at, and what was last known of the rest, as far as anything is left there."""
+        log = self._sources.log
+        try:
+            # First: the log looks for the oldest where it has just counted, so that both are about the same records.
+            behind = {_place(lag.topic) for lag in await log.lags() if lag.lag}
+            found = oldest_of(await log.oldest())
+        except LogUnavailable:
+            return dict(self._oldest)
+        return {place: since for place, since in self._oldest.items() if place in behind} | found
 
     async def balances(self) -> Sequence[ProviderBalance]:
         return ()
 
     async def store(self) -> StoreReading:
-        waiting = sum(lag.lag for lag in await self._sources.log.lags() if lag.topic in NOTIFICATION_TOPICS)
-        waiting += sum(pending.records for pending in (await self._pending()).values())
-        return StoreReading(waiting, self._sources.wal_bytes())
+        with suppress(LogUnavailable):
+            lags = await self._sources.log.lags()
+            self._in_log = sum(lag.lag for lag in lags if lag.topic in NOTIFICATION_TOPICS)
+        waiting = sum(pending.records for pending in (await self._pending()).values())
+        return StoreReading(self._in_log + waiting, self._sources.wal_bytes())
 
     async def _pending(self) -> Mapping[Priority, Pending]:
         return {} if self._sources.outbox is None else await self._sources.outbox.pending()
@@ -81,13 +106,17 @@ def oldest_of(records: Mapping[str, Sequence[bytes]]) -> dict[tuple[str, Priorit
     """Since when (ms since the epoch) the oldest of these records may leave, by stage and priority."""
     oldest: dict[tuple[str, Priority], int] = {}
     for topic, values in records.items():
-        routing = topic in NOTIFICATION_TOPICS
+        place = _place(topic)
         for value in values:
             try:
-                ready_at = (_decode_notification(value) if routing else _decode_delivery(value)).ready_at
+                ready_at = (_decode_notification(value) if place[0] == "route" else _decode_delivery(value)).ready_at
             except msgspec.DecodeError:
                 # The stage skips it and says so.
                 continue
-            key = ("route" if routing else "deliver", PRIORITY_OF[topic])
-            oldest[key] = min(ready_at, oldest.get(key, ready_at))
+            oldest[place] = min(ready_at, oldest.get(place, ready_at))
     return oldest
+
+
+def _place(topic: str) -> tuple[str, Priority]:
+    """The stage and priority of a topic."""
+    return ("route" if topic in NOTIFICATION_TOPICS else "deliver", PRIORITY_OF[topic])

@@ -18,7 +18,7 @@ from bellhouse.ports.telemetry import BreakerState, Gauges, Lease, Logbook, Stag
 INTERVAL_S: Final = 5.0
 
 _BREAKER_VALUE: Final[dict[BreakerState, float]] = {"closed": 0, "open": 1, "half_open": 2}
-_PENDING_STAGES: Final[tuple[Stage, ...]] = ("route", "deliver")
+_PENDING_STAGES: Final[tuple[Stage, ...]] = ("route", "deliver", "due")
 
 Table = dict[str, Iterable[tuple[Labels, float]]]
 

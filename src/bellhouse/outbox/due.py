@@ -16,9 +16,16 @@ _AWAY_S: Final = 0.5
 class DueReleaser:
     """Sleeps until the next due row's moment, then appends what is due. Service; of several each takes other rows."""
 
-    name = "due"
-
-    def __init__(self, store: DueStore, doorbell: Doorbell, clock: Clock, logbook: Logbook, batch: int = 300) -> None:
+    def __init__(
+        self,
+        store: DueStore,
+        doorbell: Doorbell,
+        clock: Clock,
+        logbook: Logbook,
+        batch: int = 300,
+        name: str = "due",
+    ) -> None:
+        self.name = name
         self._store = store
         self._doorbell = doorbell
         self._clock = clock
@@ -31,9 +38,10 @@ class DueReleaser:
 
     async def run(self) -> None:
         while not self._draining:
+            now = self._clock.now()
             try:
-                if await self._store.release_due(self._clock.now(), self._batch) == 0:
-                    await self._doorbell.wait(DUE, await self._pause())
+                if await self._store.release_due(now, self._batch) == 0:
+                    await self._doorbell.wait(DUE, await self._pause(now))
             except StoreUnavailable as down:
                 self._logbook.note("error", "Due rows wait for the store", reason=down.reason, error=str(down))
                 await self._clock.sleep(_AWAY_S)
@@ -42,8 +50,9 @@ class DueReleaser:
                 await self._clock.sleep(_AWAY_S)
             await self._clock.sleep(0)
 
-    async def _pause(self) -> float:
-        next_due = await self._store.next_due()
+    async def _pause(self, looked_at: int) -> float:
+        # What was due then and is there still is in another's hands, or another's to release.
+        next_due = await self._store.next_due(looked_at)
         if next_due is None:
             return _LONGEST_WAIT_S
         return min(_LONGEST_WAIT_S, max(0.001, (next_due - self._clock.now()) / 1000))

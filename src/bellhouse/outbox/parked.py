@@ -26,8 +26,16 @@ class Recovery(Protocol):
 class ParkedReleaser(Beat):
     """Looks at what is parked a few times a second. Service; one in the whole house, by lease."""
 
-    def __init__(self, store: DueStore, recovery: Recovery, lease: Lease, clock: Clock, logbook: Logbook) -> None:
-        super().__init__("parked", _TICK_S, clock)
+    def __init__(
+        self,
+        store: DueStore,
+        recovery: Recovery,
+        lease: Lease,
+        clock: Clock,
+        logbook: Logbook,
+        name: str = "parked",
+    ) -> None:
+        super().__init__(name, _TICK_S, clock)
         self._store = store
         self._recovery = recovery
         self._lease = lease
@@ -42,11 +50,18 @@ class ParkedReleaser(Beat):
         self._logbook.note("error", f"Parked rows wait for the {where}", reason=down.reason, error=str(down))
 
     async def release(self) -> int:
-        """One tick: the critical first, each channel by its share; answers how many went."""
+        """One tick: the critical first, each channel by its share; answers how many went. What cannot go because its
+        log is away waits for another tick, and holds up no other."""
         released = 0
+        away: LogUnavailable | None = None
         for channel, priority in await self._store.parked():
             share = await self._recovery.share(channel)
             if share > 0:
                 limit = max(1, int(_FULL_RATE * share))
-                released += await self._store.release_parked(channel, priority, limit)
+                try:
+                    released += await self._store.release_parked(channel, priority, limit)
+                except LogUnavailable as down:
+                    away = down
+        if away is not None:
+            self.missed(away)
         return released

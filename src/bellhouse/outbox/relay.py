@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from bellhouse.domain.words import Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell, outbox_bell
-from bellhouse.ports.log import LogUnavailable
+from bellhouse.ports.log import LogUnavailable, OutboxLane
 from bellhouse.ports.store import OutboxStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
@@ -15,20 +14,19 @@ _AWAY_S: Final = 0.5
 
 
 class Relay:
-    """Relays one priority, so that one whose log is away holds up no other. Service; of several each takes other
-    rows."""
+    """Relays one lane, so that one whose log is away holds up no other. Service; of several each takes other rows."""
 
     def __init__(
         self,
-        priority: Priority,
+        lane: OutboxLane,
         store: OutboxStore,
         doorbell: Doorbell,
         clock: Clock,
         logbook: Logbook,
         batch: int = 1_000,
     ) -> None:
-        self.name = f"relay-{priority}"
-        self._priority = priority
+        self.name = f"relay-{lane}"
+        self._lane = lane
         self._store = store
         self._doorbell = doorbell
         self._clock = clock
@@ -42,8 +40,8 @@ class Relay:
     async def run(self) -> None:
         while not self._draining:
             try:
-                if await self._store.relay(self._priority, self._batch) == 0:
-                    await self._doorbell.wait(outbox_bell(self._priority), _IDLE_S)
+                if await self._store.relay(self._lane, self._batch) == 0:
+                    await self._doorbell.wait(outbox_bell(self._lane), _IDLE_S)
             except StoreUnavailable as down:
                 self._note("store", down.reason, down)
                 await self._clock.sleep(_AWAY_S)

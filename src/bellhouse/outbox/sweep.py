@@ -5,7 +5,7 @@ from typing import Final
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.store import IngestStore, StoreUnavailable
-from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.telemetry import Lease, Logbook
 
 _BATCH: Final = 2_000
 _REST_S: Final = 1.0
@@ -13,13 +13,14 @@ _BUSY_S: Final = 0.05
 
 
 class Sweeper:
-    """Trims in small transactions, so that nobody waits for it. Service; one in the whole house."""
+    """Trims in small transactions, so that nobody waits for it. Service; one in the whole house, by lease."""
 
     name = "sweep"
 
-    def __init__(self, log: Log, ingest: IngestStore, clock: Clock, logbook: Logbook) -> None:
+    def __init__(self, log: Log, ingest: IngestStore, lease: Lease, clock: Clock, logbook: Logbook) -> None:
         self._log = log
         self._ingest = ingest
+        self._lease = lease
         self._clock = clock
         self._logbook = logbook
         self._draining = False
@@ -31,7 +32,8 @@ class Sweeper:
         while not self._draining:
             deleted = 0
             try:
-                deleted = await self._log.trim(_BATCH) + await self._ingest.forget_keys(self._clock.now(), _BATCH)
+                if await self._lease.held():
+                    deleted = await self._log.trim(_BATCH) + await self._ingest.forget_keys(self._clock.now(), _BATCH)
             except StoreUnavailable as down:
                 self._logbook.note("error", "The store cannot be swept", reason=down.reason, error=str(down))
             await self._clock.sleep(_BUSY_S if deleted >= _BATCH else _REST_S)

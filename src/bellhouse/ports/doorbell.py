@@ -2,15 +2,15 @@
 
 from typing import Final, Protocol
 
-from bellhouse.domain.words import Priority
+from bellhouse.ports.log import OutboxLane
 
 DUE: Final = "due"
 """What rings when a due row was written: it may be earlier than the one that is slept for."""
 
 
-def outbox_bell(priority: Priority) -> str:
-    """What rings when something of a priority was committed for the log."""
-    return f"outbox.{priority}"
+def outbox_bell(lane: OutboxLane) -> str:
+    """What rings when something of a lane was committed for the log."""
+    return f"outbox.{lane}"
 
 
 class Doorbell(Protocol):

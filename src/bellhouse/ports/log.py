@@ -13,12 +13,16 @@ may have a record in its hands still; such a record is marked `again`, and the s
 The log delays nothing: what has to wait is a due row in the store.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
+
+OutboxLane = Priority | Literal["feed"]
+"""What is carried into the log by a loop of its own: a priority, since it may have a log of its own, and the feed of
+dead letters, whose topics have no priority."""
 
 
 class LogUnavailable(Exception):
@@ -135,7 +139,8 @@ class Reader(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Leave the group, so that its other members take over at once. Calling it twice is lawful."""
+        """Leave the group, so that its other members take over at once; a reader whose process has a lasting name
+        may keep its place for the next one. Calling it twice is lawful."""
         ...
 
 
@@ -146,12 +151,13 @@ class Log(Protocol):
         """A new member of the topic's group (`GROUP_OF`)."""
         ...
 
-    async def probe(self) -> None:
-        """Raise LogUnavailable unless the log answers."""
+    async def probe(self, topics: Collection[str]) -> None:
+        """Raise LogUnavailable unless the log answers for these topics."""
         ...
 
     async def lags(self) -> Sequence[Lag]:
-        """Of every topic's group, by partition. Raises LogUnavailable."""
+        """Of every topic's group, by partition; what cannot be asked as it was last known. Raises LogUnavailable where
+        nothing is known."""
         ...
 
     async def oldest(self) -> Mapping[str, Sequence[bytes]]:

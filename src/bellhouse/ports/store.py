@@ -27,7 +27,7 @@ from bellhouse.domain.ids import DeliveryId, NotificationId, RecipientNo, Tenant
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.recipient import Profile
 from bellhouse.domain.words import Channel, DeliveryState, Priority
-from bellhouse.ports.log import Position
+from bellhouse.ports.log import OutboxLane, Position
 
 
 class StoreUnavailable(Exception):
@@ -305,14 +305,14 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 class OutboxStore(Protocol):
     """What was committed for the log and is not in it yet. Any number of relays may ask side by side."""
 
-    async def relay(self, priority: Priority, limit: int) -> int:
-        """Append at most `limit` outbox rows of a priority to the log, the oldest first, and forget them; answers how
+    async def relay(self, lane: OutboxLane, limit: int) -> int:
+        """Append at most `limit` outbox rows of a lane to the log, the oldest first, and forget them; answers how
         many records that were. A row holds what one transaction appended to a topic. Raises LogUnavailable, and then
         the rows stay."""
         ...
 
     async def pending(self) -> Mapping[Priority, "Pending"]:
-        """What waits in the outbox, by priority; priorities without anything are missing."""
+        """The notifications that wait in the outbox, by priority; priorities without any are missing."""
         ...
 
 
@@ -321,8 +321,13 @@ class DueStore(Protocol):
         """Append at most `limit` due rows whose moment has come to the log, the earliest first."""
         ...
 
-    async def next_due(self) -> int | None:
-        """When the next row is due (ms since the epoch)."""
+    async def next_due(self, after: int = 0) -> int | None:
+        """When the next row is due (ms since the epoch) of those that are due later than `after`."""
+        ...
+
+    async def overdue(self, now: int) -> Mapping[Priority, int]:
+        """The moment (ms since the epoch) of the earliest due row of each priority whose moment has come. Where very
+        much is overdue only the earliest of all are looked at, and a priority whose rows are all later is missing."""
         ...
 
     async def parked(self) -> Sequence[tuple[Channel, Priority]]:

@@ -15,7 +15,7 @@ from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.log import Lag
 
-Stage = Literal["ingest", "outbox", "route", "deliver", "confirm"]
+Stage = Literal["ingest", "outbox", "route", "deliver", "due", "confirm"]
 BreakerState = Literal["closed", "open", "half_open"]
 CallbackOutcome = Literal["applied", "duplicate", "ignored", "unmatched", "refused", "malformed"]
 """What became of a callback's event: it changed something; it was known already; it says nothing that we keep; its
@@ -223,7 +223,8 @@ class Gauges(Protocol):
         ...
 
     async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
-        """By stage (`route`, `deliver`) and priority, since when (ms) the oldest that may leave has waited."""
+        """By stage (`route`, `deliver`, and `due`: what a scheduler brings back in its time) and priority, since when
+        (ms) the oldest that may leave has waited."""
         ...
 
     async def balances(self) -> Sequence[ProviderBalance]: ...

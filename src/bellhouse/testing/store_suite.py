@@ -14,6 +14,7 @@ import msgspec
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import TenantNo, delivery_id
 from bellhouse.domain.notification import Notification
+from bellhouse.domain.words import Priority
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.store import (
     Accepted,
@@ -137,11 +138,22 @@ class StoreSuite:
     async def test_what_is_to_be_sent_later_is_not_in_the_log_before_its_moment(self, house: Any) -> None:
         await self._accepted(house, ready_at=NOON + HOUR)
         assert await house.due.next_due() == NOON + HOUR
+        assert await house.due.next_due(NOON + HOUR) is None
         assert await house.due.release_due(NOON + HOUR - 1, 10) == 0
         assert not await house.records(NORMAL)
         assert await house.due.release_due(NOON + HOUR, 10) == 1
         assert len(await house.records(NORMAL)) == 1
         assert await house.due.next_due() is None
+
+    async def test_what_is_overdue_is_known_by_priority_and_since_when(self, house: Any) -> None:
+        tenant, items = await self._accepted(house, ready_at=NOON + HOUR)
+        words: tuple[tuple[Priority, int], ...] = (("normal", HOUR + 1), ("low", HOUR), ("high", HOUR + 2))
+        later = [notification(tenant, items[0].recipient, NOON, priority, NOON + after) for priority, after in words]
+        await house.ingest.accept([acceptance(item) for item in later], NOON)
+        assert await house.due.overdue(NOON + HOUR - 1) == {}
+        assert await house.due.overdue(NOON + HOUR + 1) == {"normal": NOON + HOUR, "low": NOON + HOUR}
+        await house.due.release_due(NOON + HOUR, 10)
+        assert await house.due.overdue(NOON + HOUR + 1) == {"normal": NOON + HOUR + 1}
 
     async def test_only_recipients_that_exist_are_known(self, house: Any) -> None:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)

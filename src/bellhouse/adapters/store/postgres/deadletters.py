@@ -18,7 +18,7 @@ from bellhouse.adapters.store.standing import StateOf
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo, to_text
-from bellhouse.domain.words import Channel, DeliveryState, Priority
+from bellhouse.domain.words import Channel, DeliveryState
 from bellhouse.ports.doorbell import DUE
 from bellhouse.ports.log import dead_letters_topic
 from bellhouse.ports.store import DeadLetter, DeadLetterFilter, DeadLetterRow
@@ -98,7 +98,7 @@ async def put_dead_letters(connection: Connection, letters: Sequence[DeadLetter]
 
 async def _feed(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Let the relay tell the topics `dlq.<channel>`: a JSON object each, without content and without addresses."""
-    lots: dict[tuple[Priority, str], list[tuple[int, bytes]]] = defaultdict(list)
+    lots: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for letter in letters:
         delivery, notification = letter.delivery, letter.notification
         said = DeadLetterNews(
@@ -113,12 +113,10 @@ async def _feed(connection: Connection, letters: Sequence[DeadLetter]) -> None:
             letter.code,
             letter.at,
         )
-        lot = lots[delivery.priority, dead_letters_topic(delivery.channel)]
-        lot.append((notification.recipient, msgspec.json.encode(said)))
+        lots[dead_letters_topic(delivery.channel)].append((notification.recipient, msgspec.json.encode(said)))
     await connection.execute(
         _SQL["feed"],
-        [priority for priority, _ in lots],
-        [topic for _, topic in lots],
+        list(lots),
         max(letter.at for letter in letters),
         [len(lot) for lot in lots.values()],
         [pack(lot) for lot in lots.values()],

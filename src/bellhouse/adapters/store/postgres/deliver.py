@@ -202,7 +202,7 @@ class PostgresDeliver:
             await suppress(connection, settlement.suppressions)
             await retire(connection, settlement.retirements)
         self._hands.settled(settlement.outcomes)
-        bells = {outbox_bell(letter.delivery.priority) for letter in letters}
+        bells = {outbox_bell("feed")} if letters else set()
         if any(outcome.again is not None for outcome in outcomes):
             bells.add(DUE)
         if bells:

@@ -8,10 +8,11 @@ import msgspec
 from bellhouse.adapters.store.codec import decode_notification, encode
 from bellhouse.adapters.store.postgres.database import Connection, Database, Row
 from bellhouse.adapters.store.postgres.queries import queries
+from bellhouse.adapters.store.waits import earliest
 from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.domain.words import Channel, Priority
-from bellhouse.ports.log import DELIVERY_TOPICS, Publisher, Record, deliveries_topic
+from bellhouse.ports.log import DELIVERY_TOPICS, PRIORITY_OF, OutboxLane, Publisher, Record, deliveries_topic
 from bellhouse.ports.store import Pending
 
 _SQL: Final = queries("due")
@@ -47,25 +48,39 @@ class PostgresDue:
     in between leaves them, and whoever comes by meanwhile takes others.
     """
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
+    def __init__(self, database: Database, publisher: Publisher, only: Sequence[Priority] = ()) -> None:
+        """`only`: the priorities whose due rows are its business; all where none is named."""
         self._database = database
         self._publisher = publisher
+        self._only = [topic for topic, priority in PRIORITY_OF.items() if priority in only]
         self._released: dict[str, bytes] = {}
         """The last that was released of each topic. What fails as a probe is parked again, and must not be the next
         one: one message that no provider can take would keep all others waiting."""
+
+    def of(self, priorities: Sequence[Priority]) -> "PostgresDue":
+        """The same, for the due rows of these priorities alone: what is taken together waits for every log that it
+        goes to."""
+        return PostgresDue(self._database, self._publisher, priorities)
 
     # --- due ---
 
     async def release_due(self, now: int, limit: int) -> int:
         async with self._database.transaction() as connection:
-            return await self._append(await self._take(connection, "release", now, limit))
+            if self._only:
+                taken = await self._take(connection, "release_of", now, limit, self._only)
+            else:
+                taken = await self._take(connection, "release", now, limit)
+            return await self._append(taken)
 
-    async def next_due(self) -> int | None:
-        found = await self._database.value(_SQL["next"])
+    async def next_due(self, after: int = 0) -> int | None:
+        found = await self._database.value(_SQL["next"], after)
         return None if found is None else int(found)
 
+    async def overdue(self, now: int) -> Mapping[Priority, int]:
+        return earliest(await self._database.rows(_SQL["overdue"], now))
+
     async def parked(self) -> Sequence[tuple[Channel, Priority]]:
-        rows = await self._database.rows(_SQL["parked"], list(DELIVERY_TOPICS))
+        rows = await self._database.rows(_SQL["parked"], self._only or list(DELIVERY_TOPICS))
         topics = {row[0] for row in rows}
         found = [topic.split(".")[1:] for topic in sorted(DELIVERY_TOPICS, key=_urgency) if topic in topics]
         return [(channel, priority) for channel, priority in found]  # type: ignore[misc]  # the topics' own words
@@ -96,9 +111,9 @@ class PostgresDue:
 
     # --- outbox ---
 
-    async def relay(self, priority: Priority, limit: int) -> int:
+    async def relay(self, lane: OutboxLane, limit: int) -> int:
         async with self._database.transaction() as connection:
-            rows = await self._take(connection, "relay", priority, max(1, limit // 50), limit)
+            rows = await self._take(connection, "relay", lane, max(1, limit // 50), limit)
             records = [Record(topic, value, key) for topic, packed in rows for key, value in _unpack(packed)]
             await self._publisher.append(records)
         return len(records)

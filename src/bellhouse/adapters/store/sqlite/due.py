@@ -1,10 +1,11 @@
 """What waits: due rows that come back to the log in their time, and parked ones that an outage's end brings back."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bellhouse.adapters.store.sqlite.database import Database, Row, Transaction
 from bellhouse.adapters.store.sqlite.migrate import log_table
+from bellhouse.adapters.store.waits import earliest
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
 
 
@@ -34,9 +35,15 @@ class SqliteDue:
                     )
         return len(rows)
 
-    async def next_due(self) -> int | None:
-        rows = self._database.rows("SELECT due_at FROM due ORDER BY due_at LIMIT 1")
+    async def next_due(self, after: int = 0) -> int | None:
+        rows = self._database.rows("SELECT due_at FROM due WHERE due_at > ? ORDER BY due_at LIMIT 1", (after,))
         return int(rows[0][0]) if rows else None
+
+    async def overdue(self, now: int) -> Mapping[Priority, int]:
+        # Read every few seconds: where very many are overdue, the earliest of them say enough.
+        return earliest(
+            self._database.rows("SELECT topic, due_at FROM due WHERE due_at <= ? ORDER BY due_at LIMIT 1000", (now,))
+        )
 
     async def parked(self) -> Sequence[tuple[Channel, Priority]]:
         return [

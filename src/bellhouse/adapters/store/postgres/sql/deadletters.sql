@@ -26,7 +26,9 @@ UPDATE dead_letters SET state = $2, epoch = epoch + $3, by = $4, why = $5 WHERE 
 -- name: depths
 SELECT channel, count(*) FROM dead_letters WHERE state = 'open' GROUP BY channel;
 
+-- Its topics have no priority, so it has a relay of its own: beside the deliveries' priority it would be on another log
+-- than the rest of that lane, and hold it up when it is away.
 -- name: feed
 INSERT INTO outbox (priority, topic, at, count, records)
-SELECT priority, topic, $3, count, records
-FROM unnest($1::text[], $2::text[], $4::integer[], $5::bytea[]) AS waiting (priority, topic, count, records);
+SELECT 'feed', topic, $2, count, records
+FROM unnest($1::text[], $3::integer[], $4::bytea[]) AS waiting (topic, count, records);

@@ -17,8 +17,26 @@ USING taken
 WHERE due.due_at = taken.due_at AND due.id = taken.id
 RETURNING due.topic, due.key, due.record, due.id;
 
+-- Where priorities have clusters of their own. It looks past the rows of the others: few, unless their log is away.
+-- name: release_of
+WITH taken AS MATERIALIZED (
+    SELECT due_at, id FROM due
+    WHERE due_at <= $1 AND topic = ANY($3::text[])
+    ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+DELETE FROM due
+USING taken
+WHERE due.due_at = taken.due_at AND due.id = taken.id
+RETURNING due.topic, due.key, due.record, due.id;
+
 -- name: next
-SELECT due_at FROM due ORDER BY due_at LIMIT 1;
+SELECT due_at FROM due WHERE due_at > $1 ORDER BY due_at LIMIT 1;
+
+-- Read every few seconds: where a million are overdue, the earliest of them say enough.
+-- name: overdue
+SELECT topic, min(due_at)
+FROM (SELECT topic, due_at FROM due WHERE due_at <= $1 ORDER BY due_at LIMIT 10000) AS earliest
+GROUP BY topic;
 
 -- One look-up a topic.
 -- name: parked
@@ -50,7 +68,7 @@ WHERE batch IN (
 RETURNING topic, records;
 
 -- name: pending
-SELECT priority, sum(count)::bigint, min(at) FROM outbox GROUP BY priority;
+SELECT priority, sum(count)::bigint, min(at) FROM outbox WHERE priority <> 'feed' GROUP BY priority;
 
 -- name: put_backlog
 INSERT INTO meta VALUES ('backlog', $1), ('backlog_at', $2)
