@@ -22,7 +22,7 @@ setup-dev: $(VENV)/.dev ## All of it, with what tests and lints it
 demo: setup ## A product's day through the whole platform, and what went wrong on the way (ARGS="--json")
 	@$(BIN)/bellhouse demo $(ARGS)
 
-cluster-demo: setup-cluster ## The same day on PostgreSQL, Kafka and Valkey, each role a process, all of them killed
+cluster-demo: setup-cluster ## The same day on PostgreSQL, Kafka and Valkey, each role a process, all engines killed
 	@$(BIN)/bellhouse demo --cluster $(ARGS)
 
 serve: setup ## Run the platform (DATA=bellhouse-data PORT=8080 ARGS="--simulator URL")

@@ -260,8 +260,10 @@ class Limits(Section):
     data_bytes: int = setting(16_384, "bytes", "The largest `data` of a notification, as compact JSON", ge=2)
     data_depth: int = setting(8, "levels", "How deep `data` may be nested", ge=1, le=64)
     horizon_days: int = setting(400, "days", "How far ahead `send_at` and `expires_at` may lie", ge=1)
-    tenant_rate_per_s: float = setting(100_000, "notifications/s", "What a tenant may send in the long run", gt=0)
-    tenant_burst: int = setting(200_000, "notifications", "What a tenant may send at once", ge=1)
+    tenant_rate_per_s: float = setting(
+        100_000, "notifications/s", "What a tenant may send in the long run, at each process that serves the API", gt=0
+    )
+    tenant_burst: int = setting(200_000, "notifications", "What a tenant may send at once, at each of them", ge=1)
     recipient_per_minute: int = setting(
         60,
         "deliveries/min",
@@ -279,7 +281,8 @@ class Limits(Section):
     outbox: int = setting(
         10_000_000,
         "records",
-        "What may wait in the outbox while the log is away, by the same shares: the database's disk must hold it",
+        "What may wait in the outbox while the log is away, by the same shares: the database's disk must hold it, at "
+        "500 bytes each; it counts for `backlog` too",
         ge=1,
     )
     commit_wait_s: float = setting(

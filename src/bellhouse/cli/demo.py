@@ -17,7 +17,8 @@ def demo(
     cluster: Annotated[
         bool,
         typer.Option(
-            "--cluster", help="On PostgreSQL, Kafka and Valkey, each role a process, and all of them killed once."
+            "--cluster",
+            help="On PostgreSQL, Kafka and Valkey, each role a process; every engine and most roles are killed once.",
         ),
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="A small day of a few seconds.")] = False,
