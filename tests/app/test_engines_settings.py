@@ -79,6 +79,14 @@ def refusal(environment: dict[str, str]) -> str:
             },
             "redis.lanes.low.url (environment): names database 3",
         ),
+        (
+            {
+                "BELLHOUSE_REDIS__URL": "rediss://r",
+                "BELLHOUSE_REDIS__PASSWORD": "hush",
+                "BELLHOUSE_REDIS__LANES__LOW__URL": "redis://low",
+            },
+            "redis.lanes.low.url (environment): would send the password of redis in clear text",
+        ),
         ({"BELLHOUSE_LEASE_S": "10"}, "lease_s (environment): must be less than kafka.session_timeout_s, which is 10"),
         (
             {"BELLHOUSE_REDIS__URL": "http://redis-0"},

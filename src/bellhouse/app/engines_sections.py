@@ -269,12 +269,17 @@ class RedisServer(Section):
         number = (found["database"] or "").strip("/") if found else ""
         return int(number) if number else None
 
+    @property
+    def sealed(self) -> bool:
+        """Whether it is spoken to by TLS."""
+        return (self.url or "").startswith("rediss://")
+
     def contradictions(self) -> Iterator[Contradiction]:
         """A number where there is only database 0, an authority that nobody asks."""
         if self.cluster and self.database:
             reason = f"names database {self.database}, and a Redis Cluster has only 0"
             yield Contradiction("url", reason, "Leave out what follows the port", ("cluster",))
-        if self.ca is not None and not (self.url or "").startswith("rediss://"):
+        if self.ca is not None and not self.sealed:
             yield Contradiction(
                 "ca", "is not used without TLS", "Write the url with rediss://, or leave the ca out", ("url",)
             )
@@ -344,7 +349,13 @@ class Redis(RedisServer):
         """Those of this Redis, and of each lane's together with what it takes from here."""
         yield from super().contradictions()
         for priority in PRIORITIES:
-            yield from _of_lane(priority, getattr(self.lanes, priority), self.server_of(priority), self)
+            server = self.server_of(priority)
+            yield from _of_lane(priority, getattr(self.lanes, priority), server, self)
+            if self.password is not None and server.password is self.password and self.sealed and not server.sealed:
+                reason = "would send the password of redis in clear text"
+                remedy = "Write the url with rediss://, or give the lane a password of its own"
+                beside = (f"lanes.{priority}.password", "url", "password")
+                yield Contradiction(f"lanes.{priority}.url", reason, remedy, beside)
 
     def server_of(self, priority: Priority) -> RedisServer:
         """The Redis that serves a priority: its lane's own, which is spoken to as this one is unless it says otherwise;
