@@ -101,6 +101,24 @@ async def test_due_rows_of_one_cluster_leave_once_while_the_other_is_away(street
     assert await others.release_due(NOON + HOUR, 100) == 2
 
 
+async def test_a_row_that_comes_long_after_its_moment_is_found_though_not_at_once(street: Street, house: House) -> None:
+    critical = house.due.of(["critical"])
+    at = NOON + HOUR
+    assert await critical.release_due(at, 10) == 0
+    await street.accepted(priority="critical", ready_at=at - 9_999)
+    await street.accepted(priority="critical", ready_at=at - 10_000)
+    assert await critical.release_due(at + 1, 10) == 1
+    assert await critical.release_due(at + 9_999, 10) == 0
+    assert await critical.release_due(at + 10_000, 10) == 1
+
+
+async def test_a_clock_that_is_set_back_hides_no_row(street: Street, house: House) -> None:
+    critical = house.due.of(["critical"])
+    assert await critical.release_due(NOON + 2 * HOUR, 10) == 0
+    await street.accepted(priority="critical", ready_at=NOON + HOUR)
+    assert await critical.release_due(NOON + HOUR, 10) == 1
+
+
 async def test_what_is_parked_is_known_to_the_releaser_of_its_cluster(street: Street, house: House) -> None:
     for priority in ("critical", "low"):
         claims = await _planned(street, house, priority)  # type: ignore[arg-type]  # they are priorities

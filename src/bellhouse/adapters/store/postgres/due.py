@@ -18,6 +18,9 @@ from bellhouse.ports.store import Pending
 _SQL: Final = queries("due")
 _HIGHEST: Final = b"\xff" * 17
 """Above every id."""
+_WHOLE_MS: Final = 10_000
+"""How often a releaser of some priorities looks through all rows: those of the others may be very many while their log
+is away. A row that comes so long after its moment waits for the next look."""
 pack: Final = msgspec.msgpack.Encoder().encode
 """What the outbox keeps of one transaction and topic: a list of (key, value)."""
 _unpack: Final = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
@@ -53,6 +56,8 @@ class PostgresDue:
         self._database = database
         self._publisher = publisher
         self._only = [topic for topic, priority in PRIORITY_OF.items() if priority in only]
+        self._whole_at = 0
+        """When all rows were last looked through, and none was left that is due and of `only`."""
         self._released: dict[str, bytes] = {}
         """The last that was released of each topic. What fails as a probe is parked again, and must not be the next
         one: one message that no provider can take would keep all others waiting."""
@@ -66,11 +71,14 @@ class PostgresDue:
 
     async def release_due(self, now: int, limit: int) -> int:
         async with self._database.transaction() as connection:
-            if self._only:
-                taken = await self._take(connection, "release_of", now, limit, self._only)
-            else:
-                taken = await self._take(connection, "release", now, limit)
-            return await self._append(taken)
+            if not self._only:
+                return await self._append(await self._take(connection, "release", now, limit))
+            first = self._whole_at - _WHOLE_MS if 0 <= now - self._whole_at < _WHOLE_MS else 0
+            taken = await self._take(connection, "release_of", now, limit, self._only, first)
+            released = await self._append(taken)
+        if not first and released < limit:
+            self._whole_at = now
+        return released
 
     async def next_due(self, after: int = 0) -> int | None:
         found = await self._database.value(_SQL["next"], after)

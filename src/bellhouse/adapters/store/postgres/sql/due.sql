@@ -17,11 +17,11 @@ USING taken
 WHERE due.due_at = taken.due_at AND due.id = taken.id
 RETURNING due.topic, due.key, due.record, due.id;
 
--- Where priorities have clusters of their own. It looks past the rows of the others: few, unless their log is away.
+-- Where priorities have clusters of their own. It reads past the rows of the others: few, unless their log is away.
 -- name: release_of
 WITH taken AS MATERIALIZED (
     SELECT due_at, id FROM due
-    WHERE due_at <= $1 AND topic = ANY($3::text[])
+    WHERE due_at > $4 AND due_at <= $1 AND topic = ANY($3::text[])
     ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 DELETE FROM due
