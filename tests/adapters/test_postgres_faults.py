@@ -240,6 +240,16 @@ async def test_what_a_process_that_was_given_up_has_begun_without_a_word_is_not_
 # --- what PostgreSQL says no with ---
 
 
+async def test_a_call_for_which_no_connection_comes_free_is_refused_in_time(database_url: str) -> None:
+    database = Database(PostgresConfig(database_url, pool=1, commit_timeout_s=0.2))
+    await database.open()
+    async with database.connection():
+        with pytest.raises(StoreUnavailable, match=r"busy: .*store\.pool"):
+            await ended(database.value("SELECT 1"))
+    assert await database.value("SELECT 1") == 1
+    await database.close()
+
+
 async def test_a_server_that_is_killed_in_the_middle_leaves_nothing_half_written(mortal_postgres: Postgres) -> None:
     street = Street(mortal_postgres.create_database("mortal"))
     house = await street.house()

@@ -26,6 +26,10 @@ _UNREACHABLE: Final = (
     "unreachable",
     "check that PostgreSQL runs and store.url is right; service resumes by itself",
 )
+_NO_CONNECTION: Final = (
+    "busy",
+    "no connection came free in time: PostgreSQL does not answer, or raise store.pool; service resumes by itself",
+)
 _READ_ONLY: Final = ("read_only", "store.url must lead to the primary: name all hosts in it")
 _UNAVAILABLE: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (asyncpg.DiskFullError, "disk_full", "free space on PostgreSQL's volume; service resumes by itself"),
@@ -134,7 +138,7 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for several reads, each of which sees what is committed at its own moment."""
         with translated():
-            async with self._pool.acquire() as connection:
+            async with self._borrowed() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -143,7 +147,7 @@ class Database:
         nobody knows, and OutcomeUnknown is raised. Each statement sees what is committed when it begins (READ
         COMMITTED)."""
         with translated():
-            async with self._pool.acquire() as connection:
+            async with self._borrowed() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -157,24 +161,36 @@ class Database:
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
         """All rows of one statement."""
-        with translated():
-            found: Sequence[Row] = await self._pool.fetch(sql, *values)
+        async with self.connection() as connection:
+            found: Sequence[Row] = await connection.fetch(sql, *values)
             return found
 
     async def row(self, sql: str, *values: Any) -> Row | None:
         """The first row of one statement."""
-        with translated():
-            return await self._pool.fetchrow(sql, *values)
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *values)
 
     async def value(self, sql: str, *values: Any) -> Any:
         """The first column of the first row; None where there is none."""
-        with translated():
-            return await self._pool.fetchval(sql, *values)
+        async with self.connection() as connection:
+            return await connection.fetchval(sql, *values)
 
     async def run(self, sql: str, *values: Any) -> int:
         """One statement as a transaction of its own; answers how many rows it touched."""
-        with translated():
-            return touched(await self._pool.execute(sql, *values))
+        async with self.connection() as connection:
+            return touched(await connection.execute(sql, *values))
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[Connection]:
+        try:
+            async with asyncio.timeout(self.config.commit_timeout_s):
+                connection = await self._pool.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(*_NO_CONNECTION) from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
 
 async def _as_it_is(_: Connection) -> None:
