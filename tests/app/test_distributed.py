@@ -52,3 +52,11 @@ async def test_every_process_that_relays_carries_the_feed_of_dead_letters(priori
 async def test_the_services_of_a_role_have_names_of_their_own(role: DistributedRole) -> None:
     found = [service.name for service in services(role, BESIDE)]
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("role", ["relay", "scheduler", "all"])
+async def test_where_one_process_does_all_what_carries_into_the_log_holds_no_connection_of_the_others(
+    role: DistributedRole,
+) -> None:
+    opened = [service.name for service in services(role, {}) if service.name.startswith("store")]
+    assert opened == (["store", "store-critical", "store-carrier"] if role == "all" else ["store"])

@@ -124,26 +124,39 @@ def build(stage: Stage) -> Sequence[Service]:
     ground.metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
     services = ground.resources()
     stores = _stores(ground)
-    services += [_opened(store) for store, _ in stores if store is not ground.store]
+    services += [_opened("store-critical", store) for store, _ in stores if store is not ground.store]
+    carrier = _carrier(ground)
+    if carrier is not ground.store:
+        services.append(_opened("store-carrier", carrier))
     if play.plays("relay"):
-        services += _relays(ground)
+        services += _relays(ground, carrier)
     if play.plays("router"):
         services += [s for store, lot in stores for s in routers(_lane_ground(ground, store), lot)]
     if play.plays("worker"):
         services += _workers(ground, stores)
     if play.plays("scheduler"):
-        services += _scheduler(ground)
+        services += _scheduler(ground, carrier)
     if play.plays("exporter"):
         services += _exporter(ground)
     services += _doors(ground)
     return services
 
 
-def _relays(ground: _Ground) -> list[Service]:
+def _carrier(ground: _Ground) -> PostgresStore:
+    """The view of the store of what carries records into the log. It holds a transaction for as long as the log does
+    not answer, so where the process plays other roles too, those have connections beside it."""
+    if ground.stage.play.role != "all":
+        return ground.store
+    carrier = ground.store_of_its_own()
+    carrier.database.ring = ground.store.doorbell.ring
+    return carrier
+
+
+def _relays(ground: _Ground, carrier: PostgresStore) -> list[Service]:
     """One for each priority of this process; the feed has one in every process that relays, whatever is shared out."""
     stage = ground.stage
     loops: tuple[OutboxLane, ...] = (*stage.play.priorities, "feed")
-    return [Relay(lane, ground.store.outbox, ground.store.doorbell, stage.clock, stage.logbook) for lane in loops]
+    return [Relay(lane, carrier.outbox, ground.store.doorbell, stage.clock, stage.logbook) for lane in loops]
 
 
 def _stores(ground: _Ground) -> list[tuple[PostgresStore, tuple[Priority, ...]]]:
@@ -158,8 +171,8 @@ def _stores(ground: _Ground) -> list[tuple[PostgresStore, tuple[Priority, ...]]]
     return [(critical, ("critical",)), (ground.store, others)]
 
 
-def _opened(store: PostgresStore) -> Service:
-    return Resource("store-critical", start=store.open, stop=store.close)
+def _opened(name: str, store: PostgresStore) -> Service:
+    return Resource(name, start=store.open, stop=store.close)
 
 
 def _lane_ground(ground: _Ground, store: PostgresStore) -> LaneGround:
@@ -193,13 +206,13 @@ def _workers(ground: _Ground, stores: Sequence[tuple[PostgresStore, tuple[Priori
     return services
 
 
-def _scheduler(ground: _Ground) -> list[Service]:
+def _scheduler(ground: _Ground, carrier: PostgresStore) -> list[Service]:
     stage, store = ground.stage, ground.store
     clock, logbook, settings = stage.clock, stage.logbook, stage.settings
     # Only what its accounts know of breakers is asked: nothing is sent from here.
     accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
     services: list[Service] = []
-    for name, due in _due_rows(ground).items():
+    for name, due in _due_rows(ground, carrier).items():
         services += [
             DueReleaser(due, store.doorbell, clock, logbook, settings.batches.due, f"due{name}"),
             ParkedReleaser(due, accounts, ground.lease(f"parked{name}"), clock, logbook, f"parked{name}"),
@@ -211,15 +224,15 @@ def _scheduler(ground: _Ground) -> list[Service]:
     ]
 
 
-def _due_rows(ground: _Ground) -> dict[str, DueStore]:
+def _due_rows(ground: _Ground, carrier: PostgresStore) -> dict[str, DueStore]:
     """What waits, by the cluster that it goes to, so that one that is away holds up no other; with a name for each."""
     own = kafka_lanes(ground.stage.settings)
     if not own:
-        return {"": ground.store.due}
+        return {"": carrier.due}
     by_cluster: dict[KafkaConfig | None, list[Priority]] = {}
     for priority in PRIORITIES:
         by_cluster.setdefault(own.get(priority), []).append(priority)
-    return {f"-{'-'.join(each)}": ground.store.due.of(each) for each in by_cluster.values()}
+    return {f"-{'-'.join(each)}": carrier.due.of(each) for each in by_cluster.values()}
 
 
 def _exporter(ground: _Ground) -> list[Service]:
