@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from bellhouse.engines import java, kafka_jars
+from bellhouse.engines import kafka as box
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.kafka import Kafka
@@ -74,6 +75,25 @@ def test_a_user_signs_in_over_tls_that_names_it(guarded_kafka: Kafka, certificat
     assert first_value(mechanism, "readers", configuration) == b"seven"
     with pytest.raises(KafkaException):
         AdminClient({**configuration, "sasl.password": "wrong"}).list_topics(timeout=1)
+
+
+def test_no_password_is_on_a_command_line_or_in_a_file_that_others_may_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    commands: list[str] = []
+    modes: dict[str, int] = {}
+
+    def seen(command: list[str | Path]) -> str:
+        commands.extend(map(str, command))
+        modes.update({path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()})
+        return ""
+
+    monkeypatch.setattr(box, "run_program", seen)
+    engine = Kafka(tmp_path, users={"bellhouse": "correct-horse"})
+    engine._prepare()
+    assert "correct-horse" not in " ".join(commands)
+    assert modes == {"scram": 0o600, "server.properties": 0o600}
+    assert [path.name for path in tmp_path.iterdir()] == ["server.properties"]
 
 
 def test_its_own_tool_tells_how_far_a_group_is(kafka: Kafka, topic_prefix: str) -> None:

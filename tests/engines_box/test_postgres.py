@@ -3,10 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
+from bellhouse.engines import postgres as box
+from bellhouse.engines import postgres_tools, process
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
 from bellhouse.engines.postgres import Postgres, Standby
@@ -69,6 +73,23 @@ def test_a_promoted_standby_has_every_commit_of_its_killed_primary(mortal_postgr
         standby.promote()
         standby.sql("INSERT INTO kept VALUES (8)")
         assert standby.sql("SELECT number FROM kept ORDER BY number") == ["7", "8"]
+
+
+def test_a_standby_signs_in_and_no_password_is_on_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+
+    def seen(command: list[str | Path], **how: Any) -> str:
+        commands.extend(map(str, command))
+        return process.run_program(command, **how)
+
+    for module in (box, postgres_tools):
+        monkeypatch.setattr(module, "run_program", seen)
+    with Postgres(password="correct-horse:/@") as primary, Standby(primary) as standby:
+        primary.commit_on(standby)
+        primary.sql("CREATE TABLE kept AS SELECT 7 AS number")
+        assert standby.sql("SELECT number FROM kept") == ["7"]
+    assert any(word.endswith("pg_basebackup") for word in commands)
+    assert not [word for word in commands if "correct" in word]
 
 
 @pytest.fixture

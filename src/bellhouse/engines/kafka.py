@@ -101,6 +101,7 @@ class Kafka(Engine):
             # With `=`, as an identity may begin with a dash.
             run_program([*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={identity}",
                          "-c", self._properties, *self._scram_users()])  # fmt: skip
+            self._scram.unlink(missing_ok=True)
 
     def _configuration(self) -> Mapping[str, str]:
         client = f"CLIENTS://{self.brokers},INSIDE://{self.inside_brokers}"
@@ -131,12 +132,18 @@ class Kafka(Engine):
         }
 
     def _scram_users(self) -> Sequence[str]:
-        return [
+        if not self._users:
+            return []
+        words = [
             word
             for name, password in self._users.items()
             for mechanism in _MECHANISMS[1:]
             for word in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
+        # In a file rather than on the command line, where everybody may read a password.
+        self._scram.touch(mode=0o600)
+        self._scram.write_text("\n".join(words) + "\n")
+        return [f"@{self._scram}"]
 
     def _tls(self) -> Mapping[str, str]:
         if self._certificate is None:
@@ -152,6 +159,10 @@ class Kafka(Engine):
 
     def _ready(self) -> bool:
         return _knows_itself(self._inside_port)
+
+    @property
+    def _scram(self) -> Path:
+        return self.folder / "scram"
 
     @property
     def _properties(self) -> Path:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
 from bellhouse.engines.ports import HOST
-from bellhouse.engines.postgres_tools import account, give, reachable, reachable_installation, sql
+from bellhouse.engines.postgres_tools import account, give, reachable, reachable_installation, signed_in, sql
 from bellhouse.engines.process import Engine, run_program
 
 SUPERUSER = "postgres"
@@ -130,8 +130,8 @@ class Postgres(Engine):
     def _program(self, name: str) -> Path:
         return reachable_installation(self.folder) / "bin" / name
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
-        run_program([self._program(program), *arguments], user=account())
+    def _run(self, program: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> None:
+        run_program([self._program(program), *arguments], environment=environment, user=account())
 
 
 class Standby(Postgres):
@@ -156,8 +156,9 @@ class Standby(Postgres):
         return self
 
     def _create_data(self) -> None:
-        followed = f"{self._primary.inside_url}?application_name={self.application}"
-        self._run("pg_basebackup", "-D", self._data, "-d", followed, "-X", "stream", "-c", "fast", "-R", "--no-sync")
+        followed, environment = signed_in(f"{self._primary.inside_url}?application_name={self.application}")
+        self._run("pg_basebackup", "-D", self._data, "-d", followed, "-X", "stream", "-c", "fast", "-R", "--no-sync",
+                  environment=environment)  # fmt: skip
 
 
 def create_database(url: str, name: str, template: str | None = None) -> str:

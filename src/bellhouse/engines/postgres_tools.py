@@ -4,7 +4,9 @@ import importlib.util
 import os
 import pwd
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.process import run_program
@@ -61,4 +63,16 @@ def reachable_installation(folder: Path) -> Path:
 def sql(url: str, statement: str) -> list[str]:
     """Run one statement on the database at a URL and return its rows, columns parted by `|`; raises ProgramFailed."""
     psql = installation() / "bin" / "psql"
-    return run_program([psql, "-X", "-q", "-A", "-t", "-d", url, "-c", statement]).splitlines()
+    place, environment = signed_in(url)
+    command = [psql, "-X", "-q", "-A", "-t", "-d", place, "-c", statement]
+    return run_program(command, environment=environment).splitlines()
+
+
+def signed_in(url: str) -> tuple[str, Mapping[str, str]]:
+    """A URL without its password, for a command line, which everybody may read; and the environment that has it."""
+    parts = urlsplit(url)
+    account, at, hosts = parts.netloc.rpartition("@")
+    name, named, password = account.partition(":")
+    if not named:
+        return url, {}
+    return urlunsplit(parts._replace(netloc=f"{name}{at}{hosts}")), {"PGPASSWORD": unquote(password)}
