@@ -56,6 +56,8 @@ class Engines(NamedTuple):
     database: str
     brokers: str
     valkey: str
+    critical_brokers: str = ""
+    """Those of critical, where it has a Kafka of its own."""
 
 
 class Kept:
@@ -310,6 +312,7 @@ port = {port}
 
 
 def _tables(engines: Engines, prefix: str) -> str:
+    own = f'[kafka.lanes.critical]\nbrokers = ["{engines.critical_brokers}"]\n' if engines.critical_brokers else ""
     return f"""
 [store]
 url = "{engines.database}"
@@ -323,7 +326,7 @@ session_timeout_s = {SESSION_S}
 [redis]
 url = "{engines.valkey}"
 prefix = "{prefix}"
-"""
+{own}"""
 
 
 def _tail(path: Path) -> str:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from confluent_kafka import Producer
 
+from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.postgres import Postgres, Standby
 from tests.acceptance.cluster import LEASE_S, ROLES, SESSION_S, Engines
 from tests.acceptance.cut import Wire
@@ -37,6 +38,28 @@ def test_while_the_log_is_away_accepting_goes_on_and_everything_comes_when_it_is
         running.arrives(Way("order", EMAIL))
         running.finish("Kafka away")
         assert running.house.unexpected_ends() == {}
+
+
+def test_a_priority_with_a_log_of_its_own_and_the_others_do_not_feel_one_anothers_outages(
+    ground: Ground, tmp_path: Path
+) -> None:
+    engines, prefix = ground.afresh()
+    alerts = (Way("alert", PUSH), Way("alert", PUSH, in_s=0.5))
+    orders = (Way("order", PUSH), Way("order", EMAIL, in_s=0.5))
+    with Kafka() as own:
+        engines = engines._replace(critical_brokers=own.brokers)
+        with under_traffic(ClusterMatrix, engines, prefix, tmp_path, 15) as running:
+            running.arrives(*alerts, *orders)
+            for away, goes_on, waits in ((ground.kafka, alerts, orders), (own, orders, alerts)):
+                away.stop()
+                try:
+                    running.arrives(*goes_on)
+                    running.arrives(*goes_on)
+                finally:
+                    away.start()
+                running.arrives(*waits)
+            running.finish("one log of two away")
+            assert running.house.unexpected_ends() == {}
 
 
 def test_what_an_operator_forced_outlives_a_flush_and_the_loss_of_redis(ground: Ground, tmp_path: Path) -> None:
