@@ -70,7 +70,7 @@ def ledger(settings: Settings, recount: bool) -> Ledger:
 
 def migrate(settings: Settings, back_to: int | None = None, now: bool = False) -> Migrated:
     """Bring the schema up to date, making the file where there is none; or take PostgreSQL's back to a step. `now`
-    applies there also what a living process cannot live with."""
+    does there also what a living process cannot live with."""
     if settings.store.url is None:
         return asyncio.run(_migrate_file(settings.data))
     from bellhouse.app.postgres import migrate_database  # noqa: PLC0415 - only where that engine is used

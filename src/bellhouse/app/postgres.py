@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
+
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.postgres import PostgresStore
 from bellhouse.adapters.store.postgres.database import Database
-from bellhouse.adapters.store.postgres.migrate import fits, migrate, roll_back
+from bellhouse.adapters.store.postgres.migrate import PATIENCE_S, fits, migrate, roll_back
 from bellhouse.adapters.store.postgres.partitions import ensure
 from bellhouse.adapters.store.tally import DAY_MS
 from bellhouse.app.engines import postgres_config
@@ -18,14 +20,14 @@ from bellhouse.ports.log import LogUnavailable, Record
 
 
 async def migrate_database(settings: Settings, back_to: int | None = None, now: bool = False) -> tuple[str, list[int]]:
-    """Bring the schema up to date, or back to a step; answers where it is, and the steps that were made. `now` applies
+    """Bring the schema up to date, or back to a step; answers where it is, and the steps that were made. `now` does
     also what a living process cannot live with."""
     shown = without_password(settings.store.url or "")
-    database = Database(postgres_config(settings))
+    database = Database(msgspec.structs.replace(postgres_config(settings), pool=2, statement_timeout_s=PATIENCE_S))
     await database.open()
     try:
         if back_to is not None:
-            return shown, await roll_back(database, back_to)
+            return shown, await roll_back(database, back_to, now=now)
         done = await migrate(database, now=now)
         today = SystemClock().now() // DAY_MS
         await ensure(database, range(today - 1, today + settings.store.partitions_ahead_days + 1))

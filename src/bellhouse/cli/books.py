@@ -7,7 +7,7 @@ import typer
 
 from bellhouse.cli import show
 from bellhouse.cli.api import connect, running_url
-from bellhouse.cli.failure import FAILED
+from bellhouse.cli.failure import FAILED, USAGE, Failure
 from bellhouse.cli.keys import on_store
 from bellhouse.cli.options import DEFAULT_DATA, Config, Data, Json, Key, Url
 
@@ -38,10 +38,16 @@ def ledger(
 
 def migrate(
     back_to: Annotated[
-        int | None, typer.Option(help="Take PostgreSQL's schema back to this step; what the later ones keep is lost.")
+        int | None,
+        typer.Option(min=0, help="Take PostgreSQL's schema back to this step; what the later ones keep is lost."),
     ] = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Apply also a step that a living process is too old for.", show_default=False)
+        bool,
+        typer.Option("--now", help="Do it also under living processes that cannot live with it.", show_default=False),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Drop every table with all that is in it: --back-to 0.", show_default=False),
     ] = False,
     data: Data = DEFAULT_DATA,
     config: Config = None,
@@ -51,10 +57,12 @@ def migrate(
 
     Of the file, as `serve` does at its start; or of the PostgreSQL that `store.url` names, before any role of this
     program runs on it: old processes go on beside new ones. A step that they cannot live with is refused while one of
-    them is alive; those before it stay.
+    them is alive; those before it stay. So is the way back, while one lives that needs what would go.
     """
     from bellhouse.app.maintenance import migrate as run
 
+    if back_to == 0 and not yes:
+        raise Failure("--back-to 0 drops every table with all that is in it", "Add --yes if that is meant", USAGE)
     with on_store(data, config) as settings:
         done = run(settings, back_to, now)
     if json:

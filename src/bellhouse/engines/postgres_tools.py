@@ -63,9 +63,8 @@ def reachable_installation(folder: Path) -> Path:
 def sql(url: str, statement: str) -> list[str]:
     """Run one statement on the database at a URL and return its rows, columns parted by `|`; raises ProgramFailed."""
     psql = installation() / "bin" / "psql"
-    place, environment = signed_in(url)
-    command = [psql, "-X", "-q", "-A", "-t", "-d", place, "-c", statement]
-    return run_program(command, environment=environment).splitlines()
+    place, secret = signed_in(url)
+    return run_program([psql, "-X", "-q", "-A", "-t", "-d", place, "-c", statement], environment=secret).splitlines()
 
 
 def signed_in(url: str) -> tuple[str, Mapping[str, str]]:

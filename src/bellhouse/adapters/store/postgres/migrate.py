@@ -6,6 +6,8 @@ a process of older code lives.
 """
 
 import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Any, Final
 
@@ -13,13 +15,19 @@ import asyncpg
 
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.adapters.store.postgres.members import PostgresMembers
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store import Member, StoreUnavailable
 
+PATIENCE_S: Final = 86_400.0
+"""How long a statement of a step may take: an index of a large table is made beside the traffic, for hours. Whoever
+migrates opens the database with this as its `statement_timeout_s`, and with two connections."""
 _LOCK: Final = 4_241_000
 _FLOOR: Final = re.compile(r"^-- needs code of step (\d+)$", re.MULTILINE)
 _OUTSIDE: Final = "-- outside a transaction"
 """The first line of a step whose statements cannot be in one (`CREATE INDEX CONCURRENTLY`): they are run one by one,
 and must be harmless when repeated."""
+_INDEX: Final = re.compile(
+    r"^CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)", re.MULTILINE | re.IGNORECASE
+)
 
 
 class Step:
@@ -65,34 +73,56 @@ async def migrate(database: Database, known: list[Step] | None = None, now: bool
     """
     wanted = steps() if known is None else known
     applied = []
-    async with database.connection() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        try:
-            check(await _current(connection), await _floor(connection), wanted[-1].number)
-            for step in wanted:
-                if step.number > await _current(connection):
-                    if step.floor and not now:
-                        await _insist_on_code_of(database, step)
-                    await _apply(connection, step, step.up, step.number)
-                    applied.append(step.number)
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+    async with _alone(database) as connection:
+        check(await _current(connection), await _floor(connection), wanted[-1].number)
+        for step in wanted:
+            if step.number > await _current(connection):
+                if step.floor and not now:
+                    await _insist_on_code_of(database, step)
+                await _apply(connection, step.up, step.number, _floor_of(wanted, step.number))
+                applied.append(step.number)
     return applied
 
 
-async def roll_back(database: Database, to: int, known: list[Step] | None = None) -> list[int]:
-    """Take steps back, the newest first, until `to` is the newest; answers those that were taken back."""
+async def roll_back(database: Database, to: int, known: list[Step] | None = None, now: bool = False) -> list[int]:
+    """Take steps back, the newest first, until `to` is the newest; answers those that were taken back.
+
+    Raises StoreUnavailable for a schema with steps that this program does not know, and, unless `now`, while a process
+    lives whose code needs one of those that would go.
+    """
+    wanted = steps() if known is None else known
     taken = []
+    async with _alone(database) as connection:
+        there, newest = await _current(connection), wanted[-1].number
+        if there > newest:
+            raise StoreUnavailable(
+                "newer_schema",
+                f"the schema is at step {there}, this program knows {newest} and no way back from later ones: use the "
+                "program that made it",
+            )
+        if to < there and not now:
+            await _insist_on_none_newer(database, to)
+        for step in reversed(wanted):
+            if to < step.number <= there:
+                await _apply(connection, step.down, step.number - 1, _floor_of(wanted, step.number - 1))
+                taken.append(step.number)
+    return taken
+
+
+@asynccontextmanager
+async def _alone(database: Database) -> AsyncIterator[Any]:
+    """A connection for whoever is the only one to change the schema; others wait until it has ended.
+
+    They ask again and again: one that waited within a statement would hold a snapshot, for whose end `CREATE INDEX
+    CONCURRENTLY` waits, and both would wait for ever.
+    """
     async with database.connection() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            await connection.execute("SELECT pg_sleep(0.1)")
         try:
-            for step in reversed(steps() if known is None else known):
-                if to < step.number <= await _current(connection):
-                    await _apply(connection, step, step.down, step.number - 1)
-                    taken.append(step.number)
+            yield connection
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-    return taken
 
 
 async def fits(database: Database) -> None:
@@ -118,37 +148,69 @@ def check(there: int, floor: int, newest: int) -> None:
 
 async def _insist_on_code_of(database: Database, step: Step) -> None:
     """Raise StoreUnavailable where a process is alive whose code cannot live with a step."""
-    members = await PostgresMembers(database, "").members()
-    old = sorted(f"{m.role} {m.version} on {m.host}" for m in members if m.step < step.floor)
+    old = [member for member in await PostgresMembers(database, "").members() if member.step < step.floor]
     if old:
         raise StoreUnavailable(
             "old_processes",
-            f"step {step.number} needs code of step {step.floor}: upgrade or stop {', '.join(old)}, then run "
+            f"step {step.number} needs code of step {step.floor}: upgrade or stop {_named(old)}, then run "
             "`bellhouse migrate` again; `--now` applies it beside them, and they fail",
         )
 
 
-async def _apply(connection: Any, step: Step, sql: str, becomes: int) -> None:
+async def _insist_on_none_newer(database: Database, to: int) -> None:
+    """Raise StoreUnavailable where a process is alive whose code needs a step after `to`. One that does not say which
+    it knows may need any."""
+    members = await PostgresMembers(database, "").members()
+    new = [member for member in members if not member.step or member.step > to]
+    if new:
+        raise StoreUnavailable(
+            "new_processes",
+            f"their code needs steps after {to}: stop {_named(new)}, then run `bellhouse migrate --back-to {to}` "
+            "again; `--now` takes the steps back under them, and they fail",
+        )
+
+
+def _named(members: Sequence[Member]) -> str:
+    return ", ".join(sorted(f"{member.role} {member.version} on {member.host}" for member in members))
+
+
+async def _apply(connection: Any, sql: str, becomes: int, floor: int) -> None:
     if sql.startswith(_OUTSIDE):
         for statement in filter(None, (part.strip() for part in sql.split(";\n"))):
+            await _drop_unfinished(connection, statement)
             await connection.execute(statement)
-        await _note(connection, step, becomes)
+        await _note(connection, becomes, floor)
         return
     async with connection.transaction():
         # One that has to wait for others is given up soon: whoever comes behind it would wait as well.
         await connection.execute("SET LOCAL lock_timeout = '5s'")
         await connection.execute(sql)
-        await _note(connection, step, becomes)
+        await _note(connection, becomes, floor)
 
 
-async def _note(connection: Any, step: Step, becomes: int) -> None:
+async def _drop_unfinished(connection: Any, statement: str) -> None:
+    """Drop what is left of the index that a statement makes, where it was begun and did not end: it is of no use, and
+    `IF NOT EXISTS` would take it for the whole one."""
+    made = _INDEX.search(statement)
+    if made is None:
+        return
+    unfinished = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid"
+    if await connection.fetchval(unfinished, made[1]):
+        await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {made[1]}")
+
+
+def _floor_of(known: Sequence[Step], newest: int) -> int:
+    """The oldest step whose code can run on all steps up to `newest`."""
+    return max((step.floor for step in known if step.number <= newest), default=0)
+
+
+async def _note(connection: Any, becomes: int, floor: int) -> None:
     """Write down where the schema is, unless the way back has taken everything away."""
     if becomes == 0:
         return
     put = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     await connection.execute(put, "schema", becomes)
-    if step.floor:
-        await connection.execute(put, "schema_floor", step.floor)
+    await connection.execute(put, "schema_floor", floor)
 
 
 async def _current(connection: Any) -> int:
