@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,11 +10,24 @@ from tests.kafka_house import KafkaHouse, open_house
 
 from bellhouse.adapters.log.kafka import KafkaConfig
 from bellhouse.engines.kafka import Kafka
-from bellhouse.ports.log import LogUnavailable, Record
-from bellhouse.testing.log_suite import NORMAL, behind, eventually, nothing_more, read, reading, records, values_of
+from bellhouse.ports.log import LogUnavailable, Polled, Reader, Record
+from bellhouse.testing.log_suite import (
+    NORMAL,
+    behind,
+    eventually,
+    nothing_more,
+    read,
+    read_all,
+    reading,
+    records,
+    values_of,
+)
 
 NOTICED_WITHIN_S = 15.0
 BACK_WITHIN_S = 40.0
+SESSION_S = 6.0
+MANY = 16
+"""Readers, and partitions for them: more than there are threads for what blocks."""
 
 
 @pytest.fixture
@@ -132,6 +146,29 @@ async def test_a_reader_can_be_stopped_though_the_broker_is_dead(house: KafkaHou
     await asyncio.to_thread(mortal_kafka.kill)
     async with asyncio.timeout(BACK_WITHIN_S):
         await reader.stop()
+
+
+async def test_many_readers_are_stopped_in_the_time_of_one_though_the_broker_is_dead(mortal_kafka: Kafka) -> None:
+    async with open_house(mortal_kafka, [NORMAL], partitions=MANY, session_timeout_s=SESSION_S) as house:
+        readers = [house.log.reader(NORMAL) for _ in range(MANY)]
+        await asyncio.gather(*(reader.start() for reader in readers))
+        polled = await _each_has_some(house, readers)
+        await asyncio.to_thread(mortal_kafka.kill)
+        for reader, part in zip(readers, polled, strict=True):
+            await reader.commit(behind(part))
+        async with asyncio.timeout(SESSION_S + 5.0 + 4.0):
+            await asyncio.gather(*(reader.stop() for reader in readers))
+
+
+async def _each_has_some(house: KafkaHouse, readers: list[Reader]) -> list[list[Polled]]:
+    """What each reader has polled, once all have partitions."""
+    async with asyncio.timeout(BACK_WITHIN_S):
+        for start in itertools.count(0, 500):
+            await house.publisher.append(records(range(start, start + 500), keys=500))
+            polled = await read_all(readers, range(start, start + 500))
+            if all(polled):
+                return polled
+    raise AssertionError  # not reached: the time runs out
 
 
 async def test_a_stop_commits_what_is_done_and_sends_what_is_on_its_way(house: KafkaHouse) -> None:

@@ -84,7 +84,7 @@ class _Ground:
         self.breakers = self.redises.breakers(self.store.catalogue, list(used(settings)))
         self.making = Making(settings, public_url(settings), derived(stage.pepper, "receipts"), self.store, clock)
         self.renderer = Renderer()
-        self.watch = LogWatch(self.log, clock)
+        self.watch = LogWatch(self.log, stage.play.topics, clock)
         self._leases: list[StoreLease] = []
 
     def store_of_its_own(self) -> PostgresStore:

@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
-from bellhouse.ports.log import deliveries_topic, notifications_topic
+from bellhouse.ports.log import PRIORITY_OF, TOPICS, deliveries_topic, notifications_topic
 
 DistributedRole = Literal["api", "relay", "router", "worker", "scheduler", "exporter", "all"]
 ROLES: Final[tuple[DistributedRole, ...]] = get_args(DistributedRole)
@@ -61,3 +61,8 @@ class Play(msgspec.Struct, frozen=True):
         routed = [notifications_topic(p) for p in self.priorities] if self.plays("router") else []
         delivered = [deliveries_topic(c, p) for c in self.channels for p in self.priorities]
         return (*routed, *(delivered if self.plays("worker") else []))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those without which it cannot work: of its priorities. The feeds of dead letters are not among them."""
+        return tuple(topic for topic in TOPICS if PRIORITY_OF[topic] in self.priorities)

@@ -1,6 +1,6 @@
 """What a distributed process knows of the engines that it stands on: whether they answer, and how much waits."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from bellhouse.app.roles import Play
@@ -20,17 +20,18 @@ _TYPES_S: Final = 5.0
 
 
 class LogWatch(Beat):
-    """Whether the log answers. Service."""
+    """Whether the log answers for the topics that matter here: another lane's may be elsewhere. Service."""
 
-    def __init__(self, log: Log, clock: Clock) -> None:
+    def __init__(self, log: Log, topics: Collection[str], clock: Clock) -> None:
         super().__init__("log-watch", _ROUND_S, clock)
         self._log = log
+        self._topics = topics
         self.down = ""
         """Why it does not; empty while it does."""
 
     async def beat(self) -> None:
         try:
-            await self._log.probe()
+            await self._log.probe(self._topics)
         except LogUnavailable as error:
             self.down = str(error)
         else:

@@ -64,7 +64,12 @@ class Commits:
         """
         ours = [TopicPartition(self._topic, partition) for partition in self._assignment.partitions]
         known = self._consumer.committed(ours, REQUEST_TIMEOUT_S)
-        told = [TopicPartition(self._topic, p.partition, max(p.offset, 0)) for p in known]
+        for position in known:
+            if position.error is not None:  # its offset says nothing, and told as a position it would be one
+                raise KafkaException(position.error)
+        told = [TopicPartition(self._topic, p.partition, p.offset) for p in known if p.offset >= 0]
+        # A group without any position begins at the oldest record: 0 says the same, and something must be said.
+        told = told or [TopicPartition(self._topic, ours[0].partition, 0)]
         try:
             answers = self._consumer.commit(offsets=told, asynchronous=False)
         except KafkaException as error:

@@ -38,10 +38,8 @@ class KafkaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """After how long a silent reader has lost its partitions. The brokers set bounds: 6 s to 30 min, as delivered."""
     instance: str = ""
     """A name that this process has again after a restart and no other has beside it; with it a reader that comes back
-    within the session timeout gets its partitions again and moves nobody else's."""
-    keep_on_stop: bool = False
-    """Whether a stopped reader's partitions wait for its instance until the session times out. For a restart; where
-    a process goes for good, its partitions must go to the others at once."""
+    within the session timeout, after a kill or a stop, gets its partitions again and moves nobody else's. Where one
+    goes for good, the others have its partitions when that time is over. Without a name they go at once at a stop."""
 
     def __repr__(self) -> str:
         # The whole would show the password to whoever prints it.

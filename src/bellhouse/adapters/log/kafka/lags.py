@@ -1,8 +1,8 @@
 """How far the groups are behind: each cluster is asked for the ends of all its partitions, and each group once."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from threading import Lock
 from typing import Final
 
@@ -18,15 +18,19 @@ from bellhouse.adapters.log.kafka.config import (
     topic_name,
 )
 from bellhouse.adapters.log.kafka.notes import MOVING, Notes, cause_of
+from bellhouse.adapters.log.kafka.offsets import Place, by_leader, offsets
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import GROUP_OF, TOPICS, Lag, LogUnavailable
 
 _FRESH_S: Final = 1.0
 _ASK_AGAIN_S: Final = 0.2
 _PATIENCE_S: Final = 10.0
-
-_Place = tuple[str, int]
-"""A topic's name on its cluster, and a partition."""
+_KNOWN_S: Final = 3.0
+"""How long an answer is waited for where the last one can stand in for it."""
+_LEAST_S: Final = 0.2
+"""How long each is waited for, though others have used the patience up."""
+CLOSING_S: Final = 2.0
+"""How long closing waits for a thread that still asks: to close a consumer under it can bring the process down."""
 
 
 class Behind(msgspec.Struct, frozen=True):
@@ -43,7 +47,11 @@ class Behind(msgspec.Struct, frozen=True):
 
 
 class Lags:
-    """Reads the lags, and answers what was read within the last second without asking again."""
+    """Reads the lags, and answers what was read within the last second without asking again.
+
+    A cluster, a partition or a group that does not answer keeps what was last known of it: a count that is old tells
+    more of how much waits than one without the lane that is in trouble.
+    """
 
     def __init__(self, clusters: Clusters, notes: Mapping[KafkaConfig, Notes], clock: Clock) -> None:
         self._clock = clock
@@ -51,45 +59,48 @@ class Lags:
         self._read: Sequence[Behind] = ()
         self._read_at = float("-inf")
         self._observers = [
-            _Observer(config, notes[config], [topic for topic in TOPICS if clusters.of(topic) == config])
+            _Observer(config, notes[config], [topic for topic in TOPICS if clusters.of(topic) == config], clock)
             for config in clusters.each()
         ]
 
     async def read(self) -> Sequence[Lag]:
-        """Of every topic's group, by partition. Raises LogUnavailable."""
+        """Of every topic's group, by partition. Raises LogUnavailable where nothing has ever been known."""
         return [Lag(at.topic, at.partition, GROUP_OF[at.topic], at.lag) for at in await self._fresh()]
 
     async def behind(self) -> Sequence[Behind]:
-        """The partitions in which there is something unfinished. Raises LogUnavailable."""
+        """The partitions in which there is something unfinished. Raises LogUnavailable as `read` does."""
         return [at for at in await self._fresh() if at.lag]
 
-    async def probe(self) -> None:
-        """Raise LogUnavailable unless every cluster answers."""
-        await asyncio.gather(*(asyncio.to_thread(observer.probe) for observer in self._observers))
+    async def probe(self, topics: Collection[str]) -> None:
+        """Raise LogUnavailable unless every cluster of these topics answers."""
+        probed = [observer for observer in self._observers if observer.has(topics)]
+        await asyncio.gather(*(asyncio.to_thread(observer.probe) for observer in probed))
 
     async def _fresh(self) -> Sequence[Behind]:
         async with self._lock:
             if self._clock.monotonic() - self._read_at >= _FRESH_S:
-                self._read = await self._ask_patiently()
+                failures = await asyncio.gather(*(self._ask(observer) for observer in self._observers))
+                self._read = list(chain.from_iterable(observer.known for observer in self._observers))
+                for failure in failures:
+                    if failure is not None and not self._read:
+                        raise failure
                 self._read_at = self._clock.monotonic()
             return self._read
 
     async def stop(self) -> None:
         """Close the connections. Calling it twice is lawful."""
         async with self._lock:
-            for observer in self._observers:
-                await asyncio.to_thread(observer.close)
+            await asyncio.gather(*(asyncio.to_thread(observer.close) for observer in self._observers))
 
-    async def _ask_patiently(self) -> list[Behind]:
+    async def _ask(self, observer: "_Observer") -> LogUnavailable | None:
+        """Why something was not learnt, after some patience where nothing stands in for it."""
         until = self._clock.monotonic() + _PATIENCE_S
         while True:
-            try:
-                answers = await asyncio.gather(*(asyncio.to_thread(observer.behind) for observer in self._observers))
-            except LogUnavailable as failure:
-                if not _moving(failure.__cause__) or self._clock.monotonic() > until:
-                    raise
-            else:
-                return [at for answer in answers for at in answer]
+            failure = await asyncio.to_thread(observer.ask)
+            if failure is None or not observer.lacking or not _moving(failure.__cause__):
+                return failure
+            if self._clock.monotonic() > until:
+                return failure
             await self._clock.sleep(_ASK_AGAIN_S)
 
 
@@ -100,77 +111,129 @@ class _Observer:
     coordinator has just moved and an AdminClient asks for its positions.
     """
 
-    def __init__(self, config: KafkaConfig, notes: Notes, topics: Sequence[str]) -> None:
+    def __init__(self, config: KafkaConfig, notes: Notes, topics: Sequence[str], clock: Clock) -> None:
+        self.lacking = True
+        """Whether there may be a partition of which nothing has ever been known."""
         self._config = config
         self._notes = notes
+        self._clock = clock
         self._names = {topic: topic_name(config, topic) for topic in topics}
-        self._making = Lock()
+        self._inside = Lock()
+        """Who has it may use the consumers."""
         self._consumers: dict[str, Consumer] = {}
+        self._known: dict[Place, Behind] = {}
 
-    def behind(self) -> list[Behind]:
-        """Every partition of this cluster's topics. Blocks. Raises LogUnavailable."""
-        with self._telling():
-            return self._ask() if self._names else []
+    @property
+    def known(self) -> Sequence[Behind]:
+        """Every partition, as last known."""
+        return list(self._known.values())
+
+    def has(self, topics: Collection[str]) -> bool:
+        """Whether one of these topics is on this cluster."""
+        return not self._names.keys().isdisjoint(topics)
+
+    def ask(self) -> LogUnavailable | None:
+        """Learn what the cluster knows now; why it did not tell everything. Blocks."""
+        if not self._names:
+            return None
+        with self._inside:
+            down = self._telling(self._ask())
+        if down is not None and self._known:
+            self._notes.warn("Kafka: not all lags are known, what was last known stands in", str(down))
+        return down
 
     def probe(self) -> None:
         """Blocks. Raises LogUnavailable unless the cluster answers."""
-        with self._telling():
-            for topic in list(self._names)[:1]:
-                self._of_group(topic).list_topics(self._names[topic], timeout=REQUEST_TIMEOUT_S)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
         failure = None
-        try:
-            yield
-        except KafkaException as error:
-            failure = error
-        for consumer in list(self._consumers.values()):
-            consumer.poll(0)  # has it tell what it has to say, of the reasons too
-        if failure is not None:
-            raise self._notes.unavailable(failure) from failure
+        with self._inside:
+            try:
+                topic = next(iter(self._names))
+                self._of_group(topic).list_topics(self._names[topic], timeout=REQUEST_TIMEOUT_S)
+            except KafkaException as error:
+                failure = error
+            down = self._telling(failure)
+        if down is not None:
+            raise down
 
     def close(self) -> None:
-        while self._consumers:
-            self._consumers.popitem()[1].close()
+        """Blocks, but not for long: what a thread still uses then is left as it is."""
+        if not self._inside.acquire(timeout=CLOSING_S):
+            self._notes.warn("Kafka: connections are left behind", "the cluster does not answer")
+            return
+        try:
+            while self._consumers:
+                self._consumers.popitem()[1].close()
+        finally:
+            self._inside.release()
 
-    def _ask(self) -> list[Behind]:
-        groups = {topic: self._of_group(topic) for topic in self._names}
-        any_consumer = next(iter(groups.values()))
-        known = any_consumer.list_topics(timeout=REQUEST_TIMEOUT_S).topics
-        places = {t: [(name, p) for p in known[name].partitions] for t, name in self._names.items() if name in known}
-        ends = _offsets(any_consumer, (place for of_topic in places.values() for place in of_topic), OFFSET_END)
-        positions: dict[_Place, int] = {}
-        for topic, of_topic in places.items():
-            asked = [TopicPartition(*place) for place in of_topic]
-            positions |= _known(groups[topic].committed(asked, REQUEST_TIMEOUT_S))
+    def _telling(self, failure: KafkaException | None) -> LogUnavailable | None:
+        """The failure as others read it, after the consumers have told what they know of the reasons."""
+        for consumer in self._consumers.values():
+            consumer.poll(0)
+        if failure is None:
+            return None
+        down = self._notes.unavailable(failure)
+        down.__cause__ = failure
+        return down
+
+    def _ask(self) -> KafkaException | None:
+        until = self._clock.monotonic() + REQUEST_TIMEOUT_S
+
+        def left_s() -> float:
+            left = until - self._clock.monotonic()
+            return max(_LEAST_S, left if self.lacking else min(left, _KNOWN_S))
+
+        try:
+            groups = {topic: self._of_group(topic) for topic in self._names}
+            anyone = next(iter(groups.values()))
+            found = anyone.list_topics(timeout=left_s()).topics
+        except KafkaException as error:
+            return error
+        there = {topic: name for topic, name in self._names.items() if name in found}
+        led, leaderless = by_leader({name: found[name] for name in there.values()})
+        ends, silent = offsets(anyone, led, OFFSET_END, left_s)
+        positions: dict[Place, int] = {}
+        failures = [leaderless, silent]
+        for topic, name in there.items():
+            asked = [TopicPartition(name, partition) for partition in found[name].partitions]
+            committed, silent = _committed(groups[topic], asked, left_s())
+            positions |= committed
+            failures.append(silent)
         # What was never committed is read from the oldest record on.
-        positions |= _offsets(any_consumer, ends.keys() - positions.keys(), OFFSET_BEGINNING)
-        return [
-            Behind(self._config, topic, *place, positions[place], max(0, ends[place] - positions[place]))
-            for topic, of_topic in places.items()
-            for place in of_topic
-        ]
+        never = {place for place, position in positions.items() if position < 0 and place in ends}
+        asked_of = {leader: [place for place in places if place in never] for leader, places in led.items()}
+        oldest, silent = offsets(anyone, asked_of, OFFSET_BEGINNING, left_s)
+        positions |= oldest
+        failures.append(silent)
+        for topic, name in there.items():
+            for partition in found[name].partitions:
+                self._learn(topic, (name, partition), positions, ends)
+        self.lacking = any((name, p) not in self._known for name in there.values() for p in found[name].partitions)
+        return next(filter(None, failures), None)
+
+    def _learn(self, topic: str, place: Place, positions: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
+        position = positions.get(place, -1)
+        if place in ends and position >= 0:
+            self._known[place] = Behind(self._config, topic, *place, position, max(0, ends[place] - position))
 
     def _of_group(self, topic: str) -> Consumer:
         group = group_name(self._config, topic)
-        with self._making:
-            if group not in self._consumers:
-                settings = observing(self._config, topic)
-                self._consumers[group] = Consumer(settings, error_cb=self._notes.error, logger=self._notes)
-            return self._consumers[group]
+        if group not in self._consumers:
+            settings = observing(self._config, topic)
+            self._consumers[group] = Consumer(settings, error_cb=self._notes.error, logger=self._notes)
+        return self._consumers[group]
 
 
-def _offsets(consumer: Consumer, places: Iterable[_Place], which: int) -> dict[_Place, int]:
-    asked = [TopicPartition(name, partition, which) for name, partition in places]
-    return _known(consumer.offsets_for_times(asked, REQUEST_TIMEOUT_S)) if asked else {}
-
-
-def _known(answers: Sequence[TopicPartition]) -> dict[_Place, int]:
-    for answer in answers:
-        if answer.error is not None:
-            raise KafkaException(answer.error)
-    return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
+def _committed(
+    consumer: Consumer, asked: list[TopicPartition], timeout_s: float
+) -> tuple[dict[Place, int], KafkaException | None]:
+    """A group's positions, below 0 where it has none, and why some are missing."""
+    try:
+        answers = consumer.committed(asked, timeout_s)
+    except KafkaException as error:
+        return {}, error
+    failure = next((KafkaException(answer.error) for answer in answers if answer.error is not None), None)
+    return {(at.topic, at.partition): at.offset for at in answers if at.error is None}, failure
 
 
 def _moving(cause: BaseException | None) -> bool:

@@ -1,6 +1,6 @@
 """The log on Apache Kafka: readers in consumer groups, and a publisher; a priority may have a cluster of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig
 from bellhouse.adapters.log.kafka.lags import Lags
@@ -10,7 +10,7 @@ from bellhouse.adapters.log.kafka.publisher import KafkaPublisher
 from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.domain.words import Priority
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import Lag, Record
+from bellhouse.ports.log import TOPICS, Lag, Record
 from bellhouse.ports.telemetry import Logbook
 
 
@@ -37,8 +37,8 @@ class KafkaLog:
     async def lags(self) -> Sequence[Lag]:
         return await self._lags.read()
 
-    async def probe(self) -> None:
-        await self._lags.probe()
+    async def probe(self, topics: Collection[str] = TOPICS) -> None:
+        await self._lags.probe(topics)
 
     async def oldest(self) -> Mapping[str, Sequence[bytes]]:
         return await self._oldest.read(await self._lags.behind())

@@ -5,11 +5,12 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bellhouse.adapters.log.kafka.assignment import Assignment
 from bellhouse.adapters.log.kafka.commits import Commits
 from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S, KafkaConfig, consuming, topic_name
+from bellhouse.adapters.log.kafka.marks import Marks
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
@@ -30,7 +31,8 @@ for a last commit for ever; the group has given such a member up by then."""
 
 
 class Member:
-    """Fills `assignment` and commits what is done of it; calls `wake`, in its own thread, when something is ready."""
+    """Fills `assignment` and commits what is done of it; calls, in its own thread, `wake` when something is ready and
+    `left` at its end."""
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Member:
         topic: str,
         assignment: Assignment,
         wake: Callable[[], None],
+        left: Callable[[], None],
         clock: Clock,
         notes: Notes,
     ) -> None:
@@ -47,6 +50,7 @@ class Member:
         self._settings = consuming(config, topic)
         self._assignment = assignment
         self._wake = wake
+        self._left = left
         self._clock = clock
         self._notes = notes
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -57,6 +61,7 @@ class Member:
         self._stalled = False
         self._consumer: Consumer
         self._commits: Commits
+        self._marks: Marks
         self._thread = Thread(target=self._run, name=f"kafka-{topic}", daemon=True)
 
     # --- from other threads ---
@@ -77,6 +82,7 @@ class Member:
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
         self._commits = Commits(self._consumer, self._topic, self._assignment, self._clock, self._notes)
+        self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         try:
             found = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT_S).topics[self._topic]
             if found.error is not None:
@@ -97,23 +103,35 @@ class Member:
         """Records were taken."""
         self._room.set()
 
-    def close(self) -> None:
-        """Commit what is done, leave, and return when that has happened. Blocks."""
+    def leave(self) -> bool:
+        """Have the thread commit what is done, leave, and call `left`; whether there is one to do it."""
         self._stopping = True
         self._room.set()
-        if self._thread.is_alive():
-            self._thread.join(self._config.session_timeout_s + _LEAVING_S)
-        if self._thread.is_alive():
-            self._notes.warn(f"Kafka: a reader of {self._topic} is left behind", "its group does not answer")
+        return self._thread.is_alive()
+
+    @property
+    def leaving_s(self) -> float:
+        """How long leaving may take, in seconds."""
+        return self._config.session_timeout_s + _LEAVING_S
+
+    def leave_behind(self) -> None:
+        """Say that nobody waits any more until the thread has left."""
+        self._notes.warn(f"Kafka: a reader of {self._topic} is left behind", "its group does not answer")
 
     # --- the thread ---
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._left()
+
+    def _work(self) -> None:
         while not self._stopping:
             try:
                 self._do_what_was_asked()
                 self._commits.send_what_is_due()
-                self._mark_what_is_unmarked()
+                self._marks.set()
                 self._read()
             except (KafkaException, RuntimeError) as error:
                 self._notes.warn(f"Kafka: reading {self._topic} failed", error)
@@ -220,20 +238,7 @@ class Member:
         self._assignment.came(partitions)
         flowing = [] if self._stalled else self._assignment.flowing
         self._consumer.pause(self._these([p for p in partitions if p not in flowing]))
-        self._mark_what_is_unmarked()
-
-    def _mark_what_is_unmarked(self) -> None:
-        unmarked = self._assignment.unmarked
-        if not unmarked:
-            return
-        try:
-            ends = self._consumer.offsets_for_times(
-                [TopicPartition(self._topic, p, OFFSET_END) for p in unmarked], REQUEST_TIMEOUT_S
-            )
-        except KafkaException as error:
-            self._notes.warn(f"Kafka: the ends of {self._topic} are not known yet", error)
-            return
-        self._assignment.mark({end.partition: end.offset for end in ends if end.error is None and end.offset >= 0})
+        self._marks.set_at_once()
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [p.partition for p in partitions]
@@ -259,7 +264,7 @@ class Member:
         try:
             self._do_what_was_asked()
             self._commits.send_now(self._assignment.partitions)
-            if not (self._config.instance and self._config.keep_on_stop):
+            if not self._config.instance:
                 self._give_up_membership()
         except (KafkaException, RuntimeError) as error:
             self._notes.warn(f"Kafka: leaving the group of {self._topic} failed", error)
@@ -267,7 +272,6 @@ class Member:
             self._consumer.close()
 
     def _give_up_membership(self) -> None:
-        # A static member that is closed says nothing to its group; one that unsubscribes first leaves it.
         self._consumer.unsubscribe()
         # Commits that are on their way hold the leaving up, for a session's time at most.
         until = self._clock.monotonic() + self._config.session_timeout_s

@@ -3,12 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bellhouse.adapters.log.kafka.config import KafkaConfig, connection
-from bellhouse.adapters.log.kafka.lags import Behind
+from bellhouse.adapters.log.kafka.lags import CLOSING_S, Behind
 from bellhouse.adapters.log.kafka.notes import Notes
 from bellhouse.ports.clock import Clock
 
@@ -27,6 +28,8 @@ class Oldest:
         self._clock = clock
         self._consumers: dict[KafkaConfig, Consumer] = {}
         self._lock = asyncio.Lock()
+        self._inside = Lock()
+        """Who has it may use the consumers: the thread of a reading that was cancelled goes on for a while."""
 
     async def read(self, behind: Sequence[Behind]) -> Mapping[str, Sequence[bytes]]:
         """The records by topic. Raises LogUnavailable."""
@@ -42,11 +45,23 @@ class Oldest:
 
     async def stop(self) -> None:
         """Close the consumers. Calling it twice is lawful."""
-        consumers, self._consumers = self._consumers, {}
-        for consumer in consumers.values():
-            await asyncio.to_thread(consumer.close)
+        if self._consumers:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if not self._inside.acquire(timeout=CLOSING_S):
+            return  # left as they are: to close one under a thread can bring the process down
+        try:
+            while self._consumers:
+                self._consumers.popitem()[1].close()
+        finally:
+            self._inside.release()
 
     def _look(self, config: KafkaConfig, places: Sequence[Behind]) -> list[tuple[str, bytes]]:
+        with self._inside:
+            return self._read(config, places)
+
+    def _read(self, config: KafkaConfig, places: Sequence[Behind]) -> list[tuple[str, bytes]]:
         topics = {(place.name, place.partition): place.topic for place in places}
         found: list[tuple[str, bytes]] = []
         try:

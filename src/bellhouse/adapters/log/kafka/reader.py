@@ -18,8 +18,9 @@ class KafkaReader:
 
     def __init__(self, config: KafkaConfig, topic: str, clock: Clock, notes: Notes) -> None:
         self._assignment = Assignment()
-        self._member = Member(config, topic, self._assignment, self._wake, clock, notes)
+        self._member = Member(config, topic, self._assignment, self._wake, self._left, clock, notes)
         self._woken = asyncio.Event()
+        self._has_left = asyncio.Event()
         self._waiting = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -67,7 +68,15 @@ class KafkaReader:
 
     async def stop(self) -> None:
         self._assignment.taken()
-        await asyncio.to_thread(self._member.close)
+        if not self._member.leave():
+            return
+        # The member's own thread tells of its end: readers that leave side by side need no threads to wait in, and
+        # with dead brokers all of them are through after the time of one.
+        try:
+            async with asyncio.timeout(self._member.leaving_s):
+                await self._has_left.wait()
+        except TimeoutError:
+            self._member.leave_behind()
 
     async def _done(self, act: Callable[[], None]) -> None:
         """Return when the member's thread has done it; raises what it raised."""
@@ -91,6 +100,14 @@ class KafkaReader:
 
     def _wake(self) -> None:
         """Called by the member's thread; costs the loop nothing while nobody waits."""
-        if self._waiting and self._loop is not None:
+        if self._waiting:
+            self._tell(self._woken)
+
+    def _left(self) -> None:
+        """Called by the member's thread."""
+        self._tell(self._has_left)
+
+    def _tell(self, event: asyncio.Event) -> None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._woken.set)
+                self._loop.call_soon_threadsafe(event.set)

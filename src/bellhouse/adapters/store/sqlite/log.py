@@ -1,6 +1,6 @@
 """The log in the same file: a table a topic, appended by the store's own transactions."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
@@ -61,7 +61,7 @@ class SqliteLog:
                 transaction.run(f"INSERT INTO {log_table(record.topic)} (record) VALUES (?)", (record.value,))
             transaction.topics.update(record.topic for record in records)
 
-    async def probe(self) -> None:
+    async def probe(self, topics: Collection[str] = TOPICS) -> None:
         """It is where the store is."""
 
     async def lags(self) -> Sequence[Lag]:
