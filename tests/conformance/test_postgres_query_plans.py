@@ -301,6 +301,8 @@ async def _reading(house: House, street: Street, claim: Claim) -> None:
     await house.members.take("upkeep", 60.0)
     await house.members.release("upkeep")
     await house.upkeep.upkeep(NOON, 90)
+    # Now some days are over.
+    await house.upkeep.upkeep(NOON, DAYS - 4)
 
 
 def _news(claim: Claim) -> NewsRow:

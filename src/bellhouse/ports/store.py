@@ -593,8 +593,10 @@ class UpkeepStore(Protocol):
     """What has to be done now and then so that everything stays as quick as it is; each is harmless when repeated."""
 
     async def upkeep(self, now: int, retention_days: int) -> Sequence[str]:
-        """One round: partitions made ahead and old ones dropped, counters folded, news merged that a killed process
-        left unmerged, intents of dead processes forgotten. Answers what was done, in words, for the log."""
+        """One round: partitions made ahead, counters folded, news merged that a killed process left unmerged, intents
+        of dead processes forgotten. Of the days before retention those are dropped in which nothing waits, is being
+        sent or is unknown; open dead letters of them are discarded first, by `retention`. Inbox items go when their
+        time is over. Answers what was done, in words, for the log."""
         ...
 
 

@@ -67,11 +67,23 @@ async def _make(connection: Connection, table: str, day: int) -> None:
     )
 
 
+async def waiting(database: Database, before: int) -> frozenset[int]:
+    """The days before this one of which something waits, is being sent, or is unknown."""
+    return frozenset(row[0] for row in await database.rows(_SQL["waiting"], before))
+
+
+async def pending(database: Database, day: int) -> bool:
+    """Whether anything of a day waits for its end, be it for an operator. When nothing does nothing ever will again:
+    what has ended stays so, and nothing new is counted on a day that is over."""
+    return bool(await database.value(_SQL["pending"], day, lowest_id(day), lowest_id(day + 1)))
+
+
 async def drop(database: Database, day: int) -> bool:
     """Drop a day's partitions with its counters; False where the day has anything that still waits for its end, or
-    somebody reads it just now.
+    somebody reads it just now, or it is gone already.
 
-    Everything in one transaction: the ledger of the days that are left balances before and after.
+    Everything in one transaction: the ledger of the days that are left balances before and after. Due rows of the day
+    must be gone by then.
     """
     try:
         return await _drop(database, day)
@@ -84,14 +96,15 @@ async def drop(database: Database, day: int) -> bool:
 async def _drop(database: Database, day: int) -> bool:
     async with database.transaction() as connection:
         await alone(connection)
-        # All who write queue up behind this wait.
-        await connection.execute("SET LOCAL lock_timeout = '100ms'")
+        if day not in await days(connection):
+            return False
         if await connection.fetchval(_SQL["pending"], day, lowest_id(day), lowest_id(day + 1)):
             return False
+        # All who write queue up behind this wait, and then until the end: what follows the locks must be short.
+        await connection.execute("SET LOCAL lock_timeout = '100ms'")
         for table in PARTITIONED:
             await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {name_of(table, day)}")
             await connection.execute(f"DROP TABLE {name_of(table, day)}")
-        await connection.execute(_SQL["forget_due"], lowest_id(day), lowest_id(day + 1))
         await connection.execute(_SQL["forget_accepted"], day)
         await connection.execute(_SQL["close_day"], day)
     return True

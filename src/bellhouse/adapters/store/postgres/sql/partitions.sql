@@ -9,6 +9,20 @@ JOIN pg_class AS child ON child.oid = inhrelid
 WHERE inhparent = 'notifications'::regclass
 ORDER BY 1;
 
+-- The days before one of which something waits by their counters.
+-- name: waiting
+SELECT DISTINCT day FROM (
+    SELECT day FROM (
+        SELECT day, level, state, count FROM ledger WHERE day < $1
+        UNION ALL
+        SELECT day, level, state, moved FROM ledger_moves WHERE day < $1
+    ) AS counters
+    WHERE (level = 'notification' AND state = 'waiting')
+       OR (level = 'delivery' AND state IN ('waiting', 'in_flight', 'unknown'))
+    GROUP BY day, level, state
+    HAVING sum(count) <> 0
+) AS found;
+
 -- Whether anything of a day still waits for its end: by its counters, and by the dead letters that wait for an operator.
 -- name: pending
 SELECT
@@ -24,10 +38,6 @@ SELECT
         HAVING sum(count) <> 0
     )
     OR EXISTS (SELECT FROM dead_letters WHERE state = 'open' AND id >= $2 AND id < $3);
-
--- What was cancelled or has ended while it waited, and would find no trace of that any more.
--- name: forget_due
-DELETE FROM due WHERE id >= $1 AND id < $2;
 
 -- name: forget_accepted
 UPDATE meta

@@ -1,8 +1,9 @@
+-- From where the last look has ended: some may never be settled, and must not keep the others waiting.
 -- name: intents_of_the_dead
 SELECT intent, deliveries
 FROM intents
 LEFT JOIN processes USING (process)
-WHERE coalesce(given_up OR expires_at < clock_timestamp() - interval '1 minute', true)
+WHERE intent > $1 AND coalesce(given_up OR expires_at < clock_timestamp() - interval '1 minute', true)
 ORDER BY intent
 LIMIT 200;
 
