@@ -153,8 +153,8 @@ class Settings(BaseSettings):
     instance: Annotated[str, AfterValidator(_instance)] = setting(
         "",
         "name",
-        "A name that this process has again after a restart, and no other beside it: its partitions wait for it then; "
-        "unset: they go to the others at once",
+        "A name that this process has again after a restart, and no other beside it: its partitions wait for it then, "
+        "for kafka.session_timeout_s, after a stop as after a kill; unset: a stop gives them to the others at once",
         examples=["push-worker-0"],
     )
     lease_s: float = setting(
