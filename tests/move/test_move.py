@@ -18,11 +18,13 @@ from typing import Any
 import apsw
 import pytest
 
+from bellhouse.adapters.store.sqlite import migrate as schema_of_files
 from bellhouse.app.move import COUNTING, Step, move, plan
 from bellhouse.app.move_needs import CannotMove
 from bellhouse.app.settings import Settings, load
 from bellhouse.engines.postgres_tools import sql
 from bellhouse.ops.move import MoveReport
+from bellhouse.ports.store import StoreUnavailable
 from tests.acceptance.cluster import ClusterHouse, Engines
 from tests.acceptance.conftest import cluster_engines
 from tests.acceptance.house import House
@@ -232,6 +234,43 @@ def test_a_command_that_is_killed_is_run_again_and_ends_well(
     assert sql(database_url, "SELECT count(*) FROM meta WHERE name = 'moving'") == ["0"]
 
 
+def test_a_move_whose_last_batches_the_database_forgets_ends_and_is_run_again(
+    stopped: Stopped, tmp_path: Path, database_url: str
+) -> None:
+    data = stopped.copy(tmp_path / "source")
+
+    def forget(step: Step) -> None:
+        if step.part == "notifications":
+            sql(database_url, "DELETE FROM notifications")
+            sql(database_url, "DELETE FROM move_parts WHERE part = 'notifications'")
+
+    with pytest.raises(StoreUnavailable, match="run `bellhouse move` again"):
+        move(settings_of(database_url, data), data, forget, **SMALL)
+    assert move(settings_of(database_url, data), data, _ignore, **SMALL).balances
+
+
+def test_a_database_that_differs_is_told_with_what_to_do_and_begun_anew(
+    stopped: Stopped, tmp_path: Path, postgres: Any
+) -> None:
+    data = stopped.copy(tmp_path / "source")
+    name = f"differs_{os.getpid()}"
+
+    def stop(step: Step) -> None:
+        if step.part == "suppressions":
+            raise KeyboardInterrupt
+
+    with database(postgres, name) as url:
+        with pytest.raises(KeyboardInterrupt):
+            move(settings_of(url, data), data, stop)
+        sql(url, "DELETE FROM recipients WHERE recipient = (SELECT max(recipient) FROM recipients)")
+        done = subprocess.run(command(data, url), capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1
+        assert "DIFFERS" in done.stdout
+        assert "Drop and create the database, and run the command again" in " ".join(done.stdout.split())
+    with database(postgres, name) as url:
+        assert run(data, url)["balances"]
+
+
 def _has_rows(url: str, table: str) -> bool:
     made = sql(url, f"SELECT to_regclass('{table}') IS NOT NULL")[0] == "t"
     return made and sql(url, f"SELECT EXISTS (SELECT FROM {table})")[0] == "t"
@@ -301,6 +340,21 @@ def test_a_dry_run_counts_what_a_move_then_carries_and_writes_nothing(
     }
 
 
+def test_a_dry_run_says_that_a_file_is_of_an_older_schema_and_leaves_it_so(
+    stopped: Stopped, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = stopped.copy(tmp_path / "source")
+    before = apsw_value(data, "PRAGMA user_version")
+    newer = [*schema_of_files.versions(), (before + 1, "CREATE TABLE more (id INTEGER)")]
+    monkeypatch.setattr(schema_of_files, "versions", lambda: newer)
+    looked = plan(settings_of(database_url, data), data)
+    assert "older schema" in looked.obstacles[0]
+    assert (looked.rows, looked.pending) == ({}, {})
+    assert apsw_value(data, "PRAGMA user_version") == before
+    assert move(settings_of(database_url, data), data, _ignore).balances
+    assert apsw_value(data, "PRAGMA user_version") == before + 1
+
+
 def test_a_database_with_something_of_its_own_is_refused_with_what_that_is(
     stopped: Stopped, tmp_path: Path, database_url: str
 ) -> None:
@@ -340,6 +394,24 @@ def test_a_move_goes_on_only_where_it_has_begun(
     assert move(settings_of(database_url, data), data, _ignore).balances
     with database(postgres, f"again_{os.getpid()}") as again, pytest.raises(CannotMove, match="has been moved to"):
         move(settings_of(again, data), data, _ignore)
+
+
+def test_a_move_that_has_ended_is_not_said_to_agree_with_a_database_that_has_nothing_of_it(
+    stopped: Stopped, tmp_path: Path, postgres: Any
+) -> None:
+    data = stopped.copy(tmp_path / "source")
+    name = f"dropped_{os.getpid()}"
+    with database(postgres, name) as url:
+        report = move(settings_of(url, data), data, _ignore)
+        assert move(settings_of(url, data), data, _ignore) == report
+    with database(postgres, name) as url:
+        with pytest.raises(CannotMove, match=r"nothing of it.*delete .*moved\.json"):
+            move(settings_of(url, data), data, _ignore)
+        House(tmp_path / "other", None, settings=f'[store]\nurl = "{url}"\n').cli("migrate")
+        with pytest.raises(CannotMove, match="nothing of it"):
+            move(settings_of(url, data), data, _ignore)
+        (data / "moved.json").unlink()
+        assert move(settings_of(url, data), data, _ignore).balances
 
 
 def test_a_database_on_which_roles_run_is_refused(stopped: Stopped, tmp_path: Path, database_url: str) -> None:

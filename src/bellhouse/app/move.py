@@ -115,7 +115,13 @@ async def _plan(settings: Settings, folder: Path, file: Path) -> Plan:
         source_pepper(settings, folder)
     except CannotMove as error:
         obstacles.append(str(error))
-    with _opened(file, mark.at if mark else now) as source:
+    with _opened(file, mark.at if mark else now, writes=False) as source:
+        if not source.is_current:
+            obstacles.append(
+                f"{file} has an older schema, and is counted when that is up to date: a move sees to it, and so does "
+                f"`bellhouse migrate --data {folder}` when nobody serves the folder"
+            )
+            return Plan(str(folder), _shown(settings), {}, {}, 0, obstacles)
         pending, interrupted = _pending(source)
         rows = {part.name: source.count(part.name) for part in PARTS}
     return Plan(str(folder), _shown(settings), rows, pending, interrupted, obstacles)
@@ -159,7 +165,7 @@ class _Move:
             if mark is not None and mark.complete:
                 return await self._end(intake, mark)
             mark = await self._begin(intake, mark, found)
-            with _opened(self._file, mark.at) as source:
+            with _opened(self._file, mark.at, writes=True) as source:
                 await self._carry(source, intake)
                 report = await self._count(source, intake, see_to_pepper(self._settings, self._folder, found))
             if report.differences:
@@ -192,6 +198,7 @@ class _Move:
             await self._carry_part(source, intake, part)
         for topic in LOGS:
             await self._carry_topic(source, intake, topic)
+        await intake.insist_on(self._progress)
         await intake.complete(source.accepted(), *source.highest())
 
     async def _carry_part(self, source: SqliteExport, intake: PostgresIntake, part: Part) -> None:
@@ -221,7 +228,7 @@ class _Move:
 
     async def _finish(self, intake: PostgresIntake, name: str, progress: Progress) -> Progress:
         finished = self._progress[name] = msgspec.structs.replace(progress, finished=True)
-        await intake.finish(name, finished)
+        await intake.finish(name, finished, progress)
         return finished
 
     async def _count(self, source: SqliteExport, intake: PostgresIntake, words: str) -> MoveReport:
@@ -251,12 +258,19 @@ class _Move:
 
     async def _end(self, intake: PostgresIntake, mark: Mark) -> MoveReport:
         """Let roles start on the target, now that the source's mark is complete."""
-        if (await intake.look(mark.move)).is_this:
+        begun = await intake.look(mark.move)
+        if begun.is_this:
             await intake.open()
         elif mark.to != self._to:
             raise CannotMove(
                 f"{self._folder} has been moved to {mark.to}. To move it elsewhere all the same, delete "
                 f"{self._folder / NAME}: what waited is then sent from both"
+            )
+        elif not begun.was_this:
+            raise CannotMove(
+                f"{self._folder} has been moved to {mark.to}, and the database that is there now has nothing of it: "
+                f"restore the one that had. To move the folder again, into an empty one, delete {self._folder / NAME}: "
+                "what was sent from there meanwhile is then sent again"
             )
         return msgspec.json.decode(mark.report, type=MoveReport)
 
@@ -274,8 +288,8 @@ def _kind(topic: str) -> str:
 
 
 @contextmanager
-def _opened(file: Path, moment: int) -> Iterator[SqliteExport]:
-    source = SqliteExport(file, moment)
+def _opened(file: Path, moment: int, writes: bool) -> Iterator[SqliteExport]:
+    source = SqliteExport(file, moment, writes)
     try:
         yield source
     finally:

@@ -142,6 +142,10 @@ def _verdict(report: "MoveReport") -> Iterator[str]:
         yield f"{report.unreadable} records of the log cannot be read, and were left behind."
     if report.differences:
         yield f"[bold]The target differs: {', '.join(report.differences)}.[/bold] Nothing was opened: both stay marked."
+        yield (
+            "Drop and create the database, and run the command again: it begins anew. If it differs again, keep both "
+            "and report it."
+        )
         return
     if report.balances:
         yield "[bold]Both sides agree and balance.[/bold] The folder is marked as moved, and is not served any more."

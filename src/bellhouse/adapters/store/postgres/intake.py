@@ -1,10 +1,11 @@
 """Takes in what is moved from another store: rows by COPY, each batch in one transaction with the progress that it is.
 
-While a move is under way a row of `meta` says so, and no role starts on the database (`migrate.fits`).
+While a move is under way a row of `meta` says so, and no role starts on the database (`migrate.fits`). Afterwards it
+says which move that was.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +24,7 @@ from bellhouse.adapters.store.postgres.texts import storable
 from bellhouse.adapters.store.tally import Tally, day_of
 from bellhouse.domain.ids import made_at
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF
-from bellhouse.ports.store import Ledger, Outcome
+from bellhouse.ports.store import Ledger, Outcome, StoreUnavailable
 
 _SQL: Final = queries("intake")
 _PATIENCE_S: Final = 3_600.0
@@ -35,6 +36,12 @@ _OWN: Final = (
     "acceptances", "outbox", "intents", "operator_acts", "ledger", "ledger_moves", "ledger_closed",
 )  # fmt: skip
 """Tables in which an unused database has no rows."""
+
+_FORGOTTEN: Final = (
+    "went_back",
+    "PostgreSQL went down, or another took its place, and the last batches are gone: run `bellhouse move` again, it "
+    "goes on behind what is there",
+)
 
 _decode: Final = msgspec.msgpack.Decoder(Progress).decode
 
@@ -50,6 +57,8 @@ class Begun(msgspec.Struct, frozen=True):
     """Processes that run on it."""
     is_this: bool = False
     """Whether this very move has begun here before."""
+    was_this: bool = False
+    """Whether this very move has ended here."""
 
     @property
     def may_go_on(self) -> bool:
@@ -84,20 +93,29 @@ class PostgresIntake:
         """How far each part is, by its name or topic; those that have not begun are missing."""
         return {row[0]: _decode(row[1]) for row in await self._database.rows(_SQL["parts"])}
 
-    async def finish(self, name: str, progress: Progress) -> None:
+    async def finish(self, name: str, progress: Progress, before: Progress) -> None:
         """Note that a part is complete."""
-        await self._database.run(_SQL["put_part"], name, encode(progress))
+        async with self._database.transaction() as connection:
+            await _insist_on(connection, name, before)
+            await connection.execute(_SQL["put_part"], name, encode(progress))
+
+    async def insist_on(self, progress: Mapping[str, Progress]) -> None:
+        """Raise StoreUnavailable unless the parts are as far as the mover believes."""
+        if await self.progress() != progress:
+            raise StoreUnavailable(*_FORGOTTEN)
 
     # --- rows ---
 
     async def take(self, part: Part, chunk: Chunk, before: Progress) -> Progress:
-        """Write rows of a part; answers the progress that was written with them."""
+        """Write rows of a part; answers the progress that was written with them. Raises StoreUnavailable unless the
+        part is as far as the mover believes."""
         rows = _storable(part, chunk.rows) if part.worldly else chunk.rows
         if part.name in PARTITIONED:
             await self._make_days(rows)
         after = before.after(chunk, chunk.last, len(rows))
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["hurry"])
+            await _insist_on(connection, part.name, before)
             if rows:
                 await connection.copy_records_to_table(part.name, records=rows, columns=part.columns)
                 if part.name == "idempotency_keys":
@@ -116,10 +134,11 @@ class PostgresIntake:
         self, topic: str, chunk: LogChunk, outcomes: Sequence[Outcome], before: Progress, now: int
     ) -> Progress:
         """Let records of a topic wait for the relay, and those of interrupted deliveries for what their policy says:
-        `outcomes` are of the chunk's interrupted ones."""
+        `outcomes` are of the chunk's interrupted ones. Raises like `take`."""
         after = before.after(chunk, (chunk.last,), len(chunk.carried))
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["hurry"])
+            await _insist_on(connection, topic, before)
             if chunk.carried:
                 packed = pack(chunk.carried)
                 await connection.execute(_SQL["put_outbox"], PRIORITY_OF[topic], topic, now, len(chunk.carried), packed)
@@ -173,7 +192,15 @@ async def _look(connection: Connection, move: int) -> Begun:
     if under_way is not None:
         return Begun(other=0 if under_way == move else under_way, alive=alive, is_this=under_way == move)
     own = [table for table in _OWN if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})")]
-    return Begun(own=own, alive=alive)
+    return Begun(own=own, alive=alive, was_this=await connection.fetchval(_SQL["moved"]) == move)
+
+
+async def _insist_on(connection: Connection, name: str, progress: Progress) -> None:
+    """Raise StoreUnavailable unless a part is as far as the mover believes: a server that went down may have forgotten
+    the last batches, and whoever wrote on would leave a hole where they were."""
+    found = await connection.fetchval(_SQL["part"], name)
+    if (Progress() if found is None else _decode(found)) != progress:
+        raise StoreUnavailable(*_FORGOTTEN)
 
 
 async def _settle(connection: Connection, outcomes: Sequence[Outcome]) -> None:

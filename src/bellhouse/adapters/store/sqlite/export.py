@@ -12,7 +12,7 @@ from bellhouse.adapters.store.sqlite.database import Database, blobs
 from bellhouse.adapters.store.sqlite.events import SELECT_EVENTS_OF, states_of
 from bellhouse.adapters.store.sqlite.insights import Reader
 from bellhouse.adapters.store.sqlite.keys import KEY_LIFE_MS
-from bellhouse.adapters.store.sqlite.migrate import log_table, migrate
+from bellhouse.adapters.store.sqlite.migrate import is_current, log_table, migrate
 from bellhouse.adapters.store.sqlite.recount import read_ledger
 from bellhouse.adapters.store.standing import by_delivery, standing_of, unpack
 from bellhouse.domain.ids import DeliveryId
@@ -86,12 +86,16 @@ _TABLES: Final = {
 
 
 class SqliteExport:
-    """A file that nobody serves; its schema is brought up to date when it is opened. Raises StoreUnavailable."""
+    """A file that nobody serves, whose schema is brought up to date when it is opened; or one to look at, which may
+    be served and is left as it is. Raises StoreUnavailable."""
 
-    def __init__(self, path: Path, moment: int) -> None:
+    def __init__(self, path: Path, moment: int, writes: bool) -> None:
         """`moment` (ms since the epoch): keys that had lived their day by then are left behind."""
         self._database = Database(path, lambda _: None)
-        migrate(self._database)
+        if writes:
+            migrate(self._database)
+        self.is_current = is_current(self._database)
+        """Whether the file has all that is read here."""
         self._young = ((moment - KEY_LIFE_MS + 1).to_bytes(6) + bytes(10),)
         self._interrupted: set[tuple[DeliveryId, int]] | None = None
 

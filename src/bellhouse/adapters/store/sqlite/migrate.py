@@ -28,6 +28,16 @@ def current(database: Database) -> int:
     return int(database.rows("PRAGMA user_version")[0][0])
 
 
+def is_current(database: Database) -> bool:
+    """Whether nothing is missing; nothing is written. Raises like `migrate`."""
+    with database.snapshot():
+        version = current(database)
+        owner = int(database.rows("PRAGMA application_id")[0][0])
+        tables = {row[0] for row in database.rows("SELECT name FROM sqlite_schema")}
+    _insist_on_ours(database, version, owner, len(tables))
+    return version == versions()[-1][0] and tables.issuperset(map(log_table, TOPICS))
+
+
 def migrate(database: Database) -> list[int]:
     """Apply what is missing; answers the versions that were applied.
 
@@ -38,13 +48,8 @@ def migrate(database: Database) -> list[int]:
         version = int(transaction.run("PRAGMA user_version").fetchall()[0][0])
         owner = int(transaction.run("PRAGMA application_id").fetchall()[0][0])
         tables = transaction.run("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
-        if owner != _APPLICATION_ID and (owner or tables):
-            raise StoreUnavailable("foreign_file", f"{database.path} belongs to another program; choose another --data")
+        _insist_on_ours(database, version, owner, tables)
         steps = versions()
-        if version > steps[-1][0]:
-            raise StoreUnavailable(
-                "newer_schema", f"the file has schema {version}, this program {steps[-1][0]}: upgrade"
-            )
         for number, sql in steps:
             if number > version:
                 transaction.run(sql)
@@ -57,3 +62,12 @@ def migrate(database: Database) -> list[int]:
         transaction.run(f"PRAGMA application_id = {_APPLICATION_ID}")
         transaction.run(f"PRAGMA user_version = {steps[-1][0]}")
     return applied
+
+
+def _insist_on_ours(database: Database, version: int, owner: int, tables: int) -> None:
+    """Raise StoreUnavailable for a file of another program or of a newer version of this one."""
+    if owner != _APPLICATION_ID and (owner or tables):
+        raise StoreUnavailable("foreign_file", f"{database.path} belongs to another program; choose another --data")
+    newest = versions()[-1][0]
+    if version > newest:
+        raise StoreUnavailable("newer_schema", f"the file has schema {version}, this program {newest}: upgrade")

@@ -5,6 +5,9 @@ SELECT pg_advisory_xact_lock(4_241_003);
 -- name: moving
 SELECT value FROM meta WHERE name = 'moving';
 
+-- name: moved
+SELECT value FROM meta WHERE name = 'moved';
+
 -- name: alive
 SELECT count(*) FROM processes WHERE NOT given_up AND expires_at > clock_timestamp();
 
@@ -21,6 +24,9 @@ SELECT part, record FROM move_parts;
 -- Lost with the server's last moments, the progress is lost with its rows. Nobody waits for this transaction.
 -- name: hurry
 SELECT set_config('synchronous_commit', 'off', true), set_config('idle_in_transaction_session_timeout', '60s', true);
+
+-- name: part
+SELECT record FROM move_parts WHERE part = $1;
 
 -- name: put_part
 INSERT INTO move_parts VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET record = excluded.record;
@@ -50,7 +56,8 @@ SELECT topic, sum(count)::bigint FROM outbox GROUP BY topic;
 SELECT topic, parked, count(*) FROM due GROUP BY topic, parked;
 
 -- name: open
-DELETE FROM meta WHERE name = 'moving';
+WITH ended AS (DELETE FROM meta WHERE name = 'moving' RETURNING value)
+INSERT INTO meta SELECT 'moved', value FROM ended ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
 -- name: drop_parts
 DROP TABLE IF EXISTS move_parts;
