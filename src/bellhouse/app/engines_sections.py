@@ -98,7 +98,12 @@ class Store(Section):
     statement_timeout_s: float = setting(30.0, "s", "After how long PostgreSQL gives a statement up", gt=0, le=3_600)
     partitions_ahead_days: int = setting(7, "days", "For how many days ahead partitions are made", ge=2, le=60)
     retention_days: int = setting(
-        90, "days", "How long what is finished is kept; a partition with pending rows is never dropped", ge=1, le=3_650
+        90,
+        "days",
+        "How long everything is kept; an older day goes whole when nothing in it is pending, its open dead letters are "
+        "discarded",
+        ge=1,
+        le=3_650,
     )
 
     def contradictions(self) -> Iterator[Contradiction]:
