@@ -28,17 +28,12 @@ class WatchedDatabase(Database):
         return self.go_on
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
-        self.statements.append(sql)
         found = await super().rows(sql, *values)
         held, self.go_on = self.go_on, None
         if held is not None:
             self.has_read.set()
             await held.wait()
         return found
-
-    async def value(self, sql: str, *values: Any) -> Any:
-        self.statements.append(sql)
-        return await super().value(sql, *values)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -81,8 +76,7 @@ async def until_waiting(database: Database, count: int = 1) -> None:
     """Return when that many sessions of this database wait for another's lock."""
 
     async def are_waiting() -> bool:
-        waiting = await Database.value(
-            database,
+        waiting = await database.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
         return bool(waiting >= count)
