@@ -191,6 +191,19 @@ async def test_a_partition_without_a_leader_leaves_only_its_own_records_marked_a
     assert assignment.unmarked == []
 
 
+def test_within_a_rebalance_one_question_marks_all_and_one_that_fails_is_left_to_the_next_turn() -> None:
+    cluster, assignment = Cluster({0: 1, 1: 2}), Assignment()
+    marks = Marks(cluster, NORMAL, assignment, ManualClock(), notes())  # type: ignore[arg-type]
+    cluster.leaders[1] = LEADERLESS
+    assignment.came([0, 1])
+    marks.set_at_once()
+    assert assignment.unmarked == [0, 1]
+    cluster.leaders[1] = 2
+    marks.set_at_once()
+    assert assignment.unmarked == []
+    assert cluster.asked == 0, "no list_topics there"
+
+
 # --- positions ---
 
 
