@@ -25,8 +25,8 @@ from bellhouse.testing.log_suite import (
     values_of,
 )
 
-NOTICED_WITHIN_S = 15.0
-BACK_WITHIN_S = 40.0
+NOTICED_WITHIN_S = 30.0
+BACK_WITHIN_S = 90.0
 SESSION_S = 6.0
 MANY = 8
 """Readers, and partitions for them."""
