@@ -62,6 +62,15 @@ def test_get_tells_the_story_in_its_order(run, server):
     assert json.loads(run("get", ID, "--url", server.url, "--json")[1]) == STORY
 
 
+def test_get_shows_a_callback_after_its_attempt_whatever_the_provider_s_clock_said(run, server):
+    delivery = STORY["deliveries"][0]
+    early = {"at": "2026-11-23T05:00:00Z", "news": "delivered", "attempt": 1}
+    story = {**STORY, "deliveries": [{**delivery, "callbacks": [early]}]}
+    server.answers[f"GET /v1/notifications/{ID}"] = (200, story)
+    out = run("get", ID, "--url", server.url)[1]
+    assert out.index("attempt 1") < out.index("callback")
+
+
 def test_why_answers_in_sentences(run, server):
     answer = {"id": ID, "state": "suppressed", "sentences": ["All channels: not sent. Marketing is muted."]}
     server.answers[f"GET /v1/notifications/{ID}/why"] = (200, answer)

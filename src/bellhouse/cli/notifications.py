@@ -84,15 +84,23 @@ def why(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Ke
 
 
 def _events(delivery: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Attempts and callbacks of a delivery in the order in which they happened."""
-    rows: list[tuple[Any, ...]] = [
-        (one["at"], f"attempt {one['attempt']}", one["provider"], one["verdict"], one.get("code"))
+    """Attempts and callbacks of a delivery in the order in which they happened.
+
+    A callback comes after the attempt that it is about, whatever the provider's clock said.
+    """
+    made = {one["attempt"]: one["at"] for one in delivery["attempts"]}
+    rows = [
+        ((one["at"], False), (one["at"], f"attempt {one['attempt']}", one["provider"], one["verdict"], one.get("code")))
         for one in delivery["attempts"]
     ]
     rows += [
-        (one["at"], "callback", one.get("provider"), one["news"], one.get("code")) for one in delivery["callbacks"]
+        (
+            (max(one["at"], made.get(one["attempt"], "")), True),
+            (one["at"], "callback", one.get("provider"), one["news"], one.get("code")),
+        )
+        for one in delivery["callbacks"]
     ]
-    return sorted(rows, key=lambda row: str(row[0]))
+    return [row for _, row in sorted(rows, key=lambda both: both[0])]
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -238,11 +238,7 @@ def _delivery_view(story: Story, plan: PlannedDelivery) -> DeliveryView:
         chosen=reason_view(plan.reason),
         not_before=rfc3339_or_none(plan.not_before),
         attempts=[_attempt(event, detail) for event, detail in events if detail.verdict is not None],
-        callbacks=[
-            _callback(event, detail)
-            for event, detail in sorted(events, key=lambda both: both[0].at)
-            if event.source == "news"
-        ],
+        callbacks=[_callback(event, detail) for event, detail in events if event.source == "news"],
         history=[_step(event, detail) for event, detail in events],
     )
 

@@ -484,6 +484,15 @@ class StoreSuite:
         other = await house.catalogue.tenant("globex", "test")
         assert await house.insights.story(other, item.id) is None
 
+    async def test_a_story_tells_news_after_the_attempt_whatever_the_provider_s_clock_said(self, house: Any) -> None:
+        (claim, *_) = await self._claims(house)
+        await self._sent(house, [claim])
+        early = [msgspec.structs.replace(self._news(claim, "delivered"), at=NOON - 900)]
+        early.append(msgspec.structs.replace(self._news(claim, "accepted", n=2), at=NOON - 901))
+        await house.confirm.news(early)
+        story = await house.insights.story(claim.notification.tenant, claim.notification.id)
+        assert [event.at for event in story.events] == [NOON, NOON - 901, NOON - 900]
+
     async def test_lists_are_newest_first_and_go_on_from_a_cursor(self, house: Any) -> None:
         tenant, numbers = await found_tenant(house.catalogue, house.recipients)
         items = [notification(tenant, numbers[i % 2], NOON + i, user_id=f"u{i % 2}") for i in range(6)]

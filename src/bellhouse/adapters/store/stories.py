@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bellhouse.adapters.store.codec import decode_detail
 from bellhouse.adapters.store.standing import StateOf, fold_all
 from bellhouse.domain.ids import DeliveryId, delivery_id
 from bellhouse.domain.notification import Decision, Notification
@@ -22,9 +23,26 @@ def story_of(
         delivery: "in_flight" if is_sending(delivery, standing) else standing.state
         for delivery, standing in fold_all(planned, [row[:5] for row in rows]).items()
     }
-    events = [StoryEvent(i, source, n, state, at, detail) for i, _, n, state, detail, at, source in rows]
+    events = _in_order([StoryEvent(i, source, n, state, at, detail) for i, _, n, state, detail, at, source in rows])
     waits = notification.ready_at if decision is None and notification.ready_at > notification.received_at else None
-    return Story(notification, decision, sorted(events, key=lambda event: event.at), states, waits)
+    return Story(notification, decision, events, states, waits)
+
+
+def _in_order(events: Sequence[StoryEvent]) -> Sequence[StoryEvent]:
+    """As they happened. News comes after what it is about: a provider's clock may be behind, or know whole seconds."""
+    attempts = [decode_detail(event.detail).attempt if event.detail else 0 for event in events]
+    made: dict[tuple[DeliveryId, int], int] = {}
+    for event, attempt in zip(events, attempts, strict=True):
+        if event.source != "news" and attempt:
+            made[event.delivery, attempt] = min(event.at, made.get((event.delivery, attempt), event.at))
+
+    def moment(place: int) -> tuple[int, bool, int]:
+        event, attempt = events[place], attempts[place]
+        if event.source != "news":
+            return event.at, False, event.at
+        return max(event.at, made.get((event.delivery, attempt), 0)), True, event.at
+
+    return [events[place] for place in sorted(range(len(events)), key=moment)]
 
 
 def bounds(query: ListQuery) -> tuple[bytes, bytes]:
