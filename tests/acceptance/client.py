@@ -51,7 +51,7 @@ class Client:
             connection.close()
 
     def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request; bytes and iterables go out as they are. Raises OSError and HTTPException for no answer."""
+        """One request; bytes and iterables go out as they are. Raises OSError for no answer, and for a part of one."""
         given = {"content-type": "application/json", **(headers or {})}
         if self.key is not None:
             given.setdefault("authorization", f"Bearer {self.key}")
@@ -61,6 +61,9 @@ class Client:
             connection.request(method, path, raw, given)
             response = connection.getresponse()
             return Answer(response.status, dict(response.getheaders()), response.read())
+        except http.client.HTTPException as error:
+            self.hang_up()
+            raise ConnectionError(f"the answer broke off: {error!r}") from error
         except BaseException:
             self.hang_up()
             raise

@@ -1,6 +1,5 @@
 """Traffic that keeps an account: every notification is asked for until it is answered, and every answer is kept."""
 
-import http.client
 import random
 import threading
 from collections.abc import Sequence
@@ -88,7 +87,7 @@ class Traffic:
         for _ in range(_TRIES):
             try:
                 answer = client.ask("POST", path, body)
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 self._stopping.wait(_PACE_S * 5)
                 continue
             if answer.status == 202:
