@@ -93,6 +93,12 @@ class _Ground:
         config, days = postgres_config(settings), settings.store.partitions_ahead_days
         return PostgresStore(config, self.publisher, self.bells, clock, self.process, days)
 
+    def further_store(self) -> PostgresStore:
+        """One more such view, which rings for the same listeners as the process's first."""
+        store = self.store_of_its_own()
+        store.database.ring = self.store.doorbell.ring
+        return store
+
     def lease(self, name: str) -> StoreLease:
         """What only its holder does; given back when the process ends in good order."""
         lease = StoreLease(name, self.store.members, self.stage.clock)
@@ -147,9 +153,7 @@ def _carrier(ground: _Ground) -> PostgresStore:
     not answer, so where the process plays other roles too, those have connections beside it."""
     if ground.stage.play.role != "all":
         return ground.store
-    carrier = ground.store_of_its_own()
-    carrier.database.ring = ground.store.doorbell.ring
-    return carrier
+    return ground.further_store()
 
 
 def _relays(ground: _Ground, carrier: PostgresStore) -> list[Service]:
@@ -166,9 +170,7 @@ def _stores(ground: _Ground) -> list[tuple[PostgresStore, tuple[Priority, ...]]]
     others = tuple(priority for priority in play.priorities if priority != "critical")
     if not others or len(others) == len(play.priorities) or not play.lanes:
         return [(ground.store, play.priorities)]
-    critical = ground.store_of_its_own()
-    critical.database.ring = ground.store.doorbell.ring
-    return [(critical, ("critical",)), (ground.store, others)]
+    return [(ground.further_store(), ("critical",)), (ground.store, others)]
 
 
 def _opened(name: str, store: PostgresStore) -> Service:

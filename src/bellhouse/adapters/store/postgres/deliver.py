@@ -8,6 +8,7 @@ import msgspec
 
 from bellhouse.adapters.store.codec import encode
 from bellhouse.adapters.store.postgres import partitions
+from bellhouse.adapters.store.postgres.commits import MAY_COME_YET
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.deadletters import put_dead_letters
 from bellhouse.adapters.store.postgres.due import wait
@@ -162,7 +163,7 @@ class PostgresDeliver:
         """Take back what may have been begun without a word; answers what may be forgotten when that is durable."""
         doubts = tuple(self._doubtful)
         for doubt in doubts:
-            if await connection.fetchval(_SQL["may_come_yet"], doubt.transaction):
+            if await connection.fetchval(MAY_COME_YET, doubt.transaction):
                 raise StoreUnavailable("busy", "a commit whose answer was lost is still under way; try again")
             if await connection.fetchval(_SQL["take_back"], doubt.intent) is not None:
                 await count(connection, doubt.tally, backwards=True)

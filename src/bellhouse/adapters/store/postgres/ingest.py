@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.codec import decode_decision, decode_notification, encode
+from bellhouse.adapters.store.postgres.commits import MAY_COME_YET
 from bellhouse.adapters.store.postgres.database import Connection, Database, Row
 from bellhouse.adapters.store.postgres.due import pack
 from bellhouse.adapters.store.postgres.events import InFlight, Step, insert_steps, lock_steps, states_of
@@ -88,7 +89,7 @@ class PostgresIngest:
                 while True:
                     with contextlib.suppress(StoreUnavailable):
                         # In two statements: each sees what was committed before it, and the second what the first knew.
-                        if not await self._database.value(_SQL["may_come_yet"], transaction):
+                        if not await self._database.value(MAY_COME_YET, transaction):
                             return bool(await self._database.value(_SQL["stands"], identifier))
                     await asyncio.sleep(_AGAIN_S)  # noqa: TID251  # the server's time, like the timeout around it
         except TimeoutError:
