@@ -5,7 +5,6 @@ Each test holds a process back at one of its statements, lets another one do som
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ import pytest
 from tests.postgres_houses import COMMIT, PUSH, House, Street, again, ended
 from tests.postgres_room import until_waiting
 
-from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.domain.delivery import Detail, NewsKind
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import (
@@ -29,20 +27,6 @@ from bellhouse.ports.store import (
 from bellhouse.testing.records import HOUR, NOON, acceptance, flight_of_two, notification, outcome, routed
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@pytest.fixture
-async def street(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
-    # What is held back in these tests is not asleep.
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 60_000)
-    street = Street(database_url)
-    yield street
-    await street.close()
-
-
-@pytest.fixture
-async def one(street: Street) -> House:
-    return await street.house()
 
 
 @pytest.fixture

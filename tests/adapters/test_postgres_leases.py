@@ -1,27 +1,16 @@
 """Who is alive, and what only one may do: on a server whose clock alone counts, whatever meets whatever."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from tests.postgres_houses import PUSH, House, Street, again, ended
 from tests.postgres_room import until, until_waiting
 
-from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.adapters.store.postgres import ledger, partitions
 from bellhouse.ports.store import LeaseLost, Settlement
 from bellhouse.testing.records import NOON, outcome, routed
 
 SOON_S = 0.05
-
-
-@pytest.fixture
-async def street(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
-    # What is held back in these tests is not asleep.
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 60_000)
-    street = Street(database_url)
-    yield street
-    await street.close()
 
 
 async def _has_expired(house: House, process: str) -> None:

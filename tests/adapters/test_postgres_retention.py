@@ -1,13 +1,12 @@
 """What retention takes from PostgreSQL, and what it leaves: a day goes whole, and keeps nobody waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from tests.postgres_houses import COMMIT, PUSH, House, Street, ended
 from tests.postgres_room import until_waiting
 
-from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.adapters.store.postgres import partitions, retention
 from bellhouse.adapters.store.postgres.partitions import lowest_id
 from bellhouse.adapters.store.standing import pack
@@ -21,20 +20,6 @@ LATER = NOON + 20 * DAY_MS
 KEPT = 10
 """Days of retention: at LATER the day of NOON is over, and the first that is kept is this one:"""
 OLDEST = LATER // DAY_MS - KEPT
-
-
-@pytest.fixture
-async def street(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
-    # What is held back in these tests is not asleep.
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 60_000)
-    street = Street(database_url)
-    yield street
-    await street.close()
-
-
-@pytest.fixture
-async def one(street: Street) -> House:
-    return await street.house()
 
 
 async def _died(street: Street, house: House, count: int = 1) -> list[Claim]:
