@@ -35,6 +35,15 @@ OURS = {
     "ledger_checked_timestamp_seconds": ("gauge", ""),
     "oldest_pending_seconds": ("gauge", "stage priority"),
     "provider_balance": ("gauge", "provider"),
+    "provider_balance_low": ("gauge", "provider"),
+    "provider_silence_seconds": ("gauge", "provider"),
+    "store_partitions_ahead_days": ("gauge", ""),
+    "probe_results_total": ("counter", "channel outcome"),
+    "probe_success_timestamp_seconds": ("gauge", "channel"),
+    "dependency_up": ("gauge", "role dependency"),
+    "disk_free_bytes": ("gauge", "role"),
+    "disk_size_bytes": ("gauge", "role"),
+    "clock_skew_seconds": ("gauge", "role"),
     "provider_callback_delay_seconds": ("histogram", "provider"),
     "provider_verdicts_total": ("counter", "provider verdict"),
     "callbacks_total": ("counter", "provider outcome"),
@@ -59,6 +68,10 @@ SHARED = {
     "ledger_checked_timestamp_seconds",
     "oldest_pending_seconds",
     "provider_balance",
+    "provider_balance_low",
+    "provider_silence_seconds",
+    "store_partitions_ahead_days",
+    "probe_success_timestamp_seconds",
     "ingest_backlog",
     "wal_bytes",
     "gauge_read_timestamp_seconds",
@@ -81,7 +94,7 @@ def test_no_name_is_given_twice() -> None:
 def test_gauges_about_shared_things_come_from_the_exporter_and_all_others_name_their_process() -> None:
     gauges = [m for m in METRICS if m.kind == "gauge"]
     assert {m.name for m in gauges if m.owner == "exporter"} == SHARED
-    assert all([label.name for label in m.labels] == ["role"] for m in gauges if m.owner == "process")
+    assert all(m.labels[0].name == "role" for m in gauges if m.owner == "process")
 
 
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5, 10)

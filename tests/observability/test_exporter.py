@@ -14,7 +14,9 @@ from bellhouse.ports.telemetry import (
     BreakerReading,
     DeadLetterDepth,
     LedgerReading,
+    ProbeReading,
     ProviderBalance,
+    Silence,
     StoreReading,
 )
 from bellhouse.testing.clock import START, ManualClock
@@ -31,6 +33,7 @@ class World:
         self.broken: Exception | None = None
         self.lag = [Lag("deliveries.sms.low", 0, "delivery-sms-low", 12)]
         self.pending: dict[tuple[str, Priority], int] = {("route", "critical"): START - 1_500}
+        self.asked_at = 0
         self.ledger_reading: LedgerReading | None = LedgerReading(imbalance=0, checked_at=START)
 
     async def held(self) -> bool:
@@ -58,10 +61,19 @@ class World:
         return self.pending
 
     async def balances(self) -> Sequence[ProviderBalance]:
-        return [ProviderBalance("twilio", 41.5)]
+        return [ProviderBalance("twilio", 41.5, 20.0, self.asked_at), ProviderBalance("vonage", None, 10.0)]
 
     async def store(self) -> StoreReading:
         return StoreReading(ingest_backlog=77, wal_bytes=4096)
+
+    async def silences(self) -> Sequence[Silence]:
+        return [Silence("twilio", 0), Silence("vonage", 901.5)]
+
+    async def probes(self) -> Sequence[ProbeReading]:
+        return [ProbeReading("push", START)]
+
+    async def partitions_ahead(self) -> int | None:
+        return 7
 
 
 class Bench:
@@ -95,6 +107,11 @@ async def test_every_shared_gauge_is_set() -> None:
     assert value(samples, "oldest_pending_seconds", stage="route", priority="critical") == 1.5
     assert value(samples, "oldest_pending_seconds", stage="deliver", priority="critical") == 0
     assert value(samples, "provider_balance", provider="twilio") == 41.5
+    assert value(samples, "provider_balance", provider="vonage") is None, "it has never been told"
+    assert value(samples, "provider_balance_low", provider="vonage") == 10
+    assert value(samples, "provider_silence_seconds", provider="vonage") == 901.5
+    assert value(samples, "probe_success_timestamp_seconds", channel="push") == START / 1000
+    assert value(samples, "store_partitions_ahead_days") == 7
     assert value(samples, "ingest_backlog") == 77
     assert value(samples, "wal_bytes") == 4096
 
@@ -121,6 +138,15 @@ async def test_a_reading_that_fails_keeps_its_value_shows_its_age_and_is_noted_o
     assert value(samples, "gauge_read_timestamp_seconds", gauge="store") == START / 1000 + 2 * INTERVAL_S
     assert value(samples, "oldest_pending_seconds", stage="route", priority="critical") == 0
     assert [fields["gauge"] for _, _, fields in bench.logbook.notes] == ["lags"]
+
+
+async def test_a_balance_that_was_asked_for_in_vain_shows_its_age() -> None:
+    bench = Bench()
+    bench.world.asked_at = START - 60_000
+    await bench.exporter.export()
+    samples = bench.samples()
+    assert value(samples, "provider_balance", provider="twilio") == 41.5
+    assert value(samples, "gauge_read_timestamp_seconds", gauge="balances") == START / 1000 - 60
 
 
 async def test_a_reading_that_fails_again_after_it_had_recovered_is_noted_again() -> None:

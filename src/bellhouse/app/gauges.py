@@ -13,7 +13,15 @@ from bellhouse.ops.reconcile import Reconciler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable
 from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending
-from bellhouse.ports.telemetry import BreakerReading, DeadLetterDepth, LedgerReading, ProviderBalance, StoreReading
+from bellhouse.ports.telemetry import (
+    BreakerReading,
+    DeadLetterDepth,
+    LedgerReading,
+    ProbeReading,
+    ProviderBalance,
+    Silence,
+    StoreReading,
+)
 
 
 class GaugeSources(msgspec.Struct, frozen=True):
@@ -93,6 +101,15 @@ class StoreGauges:
             self._in_log = sum(lag.lag for lag in lags if lag.topic in NOTIFICATION_TOPICS)
         waiting = sum(pending.records for pending in (await self._pending()).values())
         return StoreReading(self._in_log + waiting, self._sources.wal_bytes())
+
+    async def silences(self) -> Sequence[Silence]:
+        return ()
+
+    async def probes(self) -> Sequence[ProbeReading]:
+        return ()
+
+    async def partitions_ahead(self) -> int | None:
+        return None
 
     async def _pending(self) -> Mapping[Priority, Pending]:
         return {} if self._sources.outbox is None else await self._sources.outbox.pending()

@@ -11,7 +11,7 @@ from bellhouse.domain.attempt import AttemptStatus, VerdictName
 from bellhouse.domain.words import CHANNELS, PRIORITIES
 from bellhouse.policy.reasons import REASON_CODES
 from bellhouse.ports.log import GROUP_OF, TOPICS
-from bellhouse.ports.telemetry import CallbackOutcome, Stage
+from bellhouse.ports.telemetry import CallbackOutcome, Dependency, ProbeOutcome, Stage
 
 Kind = Literal["counter", "gauge", "histogram"]
 Owner = Literal["process", "exporter"]
@@ -115,7 +115,15 @@ HTTP_CODE: Final = Words("code", _HTTP, "the HTTP status of the answer")
 ATTEMPT: Final = Words("attempt", tuple(map(str, range(1, 11))), "`1` … `10`: the attempt that failed")
 OUTCOME: Final = Words("outcome", get_args(CallbackOutcome))
 STAGE: Final = Words("stage", get_args(Stage))
-READING: Final = Words("gauge", ("lags", "breakers", "dead_letters", "ledger", "oldest_pending", "balances", "store"))
+PROBE_OUTCOME: Final = Words("probe_outcome", get_args(ProbeOutcome))
+DEPENDENCY: Final = Words("dependency", get_args(Dependency))
+READING: Final = Words(
+    "gauge",
+    (
+        "lags", "breakers", "dead_letters", "ledger", "oldest_pending", "balances", "store", "silences", "probes",
+        "partitions",
+    ),
+)  # fmt: skip
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0)
 """Everywhere; the 2 bounds both the promise for transactional messages and the alert on slow providers."""
@@ -126,31 +134,34 @@ _LISTS: Final = {
     "priority": PRIORITY, "channel": CHANNEL, "type": TYPE, "route": ROUTE, "provider": PROVIDER, "topic": TOPIC,
     "partition": PARTITION, "consumer_group": GROUP, "status": STATUS, "verdict": VERDICT, "status_code": WIRE_CODE,
     "code": HTTP_CODE, "attempt": ATTEMPT, "outcome": OUTCOME, "stage": STAGE, "gauge": READING, "role": ROLE,
-    "currency": CURRENCY,
+    "currency": CURRENCY, "dependency": DEPENDENCY,
 }  # fmt: skip
 
 
-def _labels(names: str, reason: Words | None) -> tuple[Label, ...]:
-    lists = _LISTS if reason is None else {**_LISTS, "reason": reason}
+def _labels(names: str, **own: Words | None) -> tuple[Label, ...]:
+    """The labels of these names, in their order; `own` are a metric's own words for a name that others have too."""
+    lists = _LISTS | {name: words for name, words in own.items() if words is not None}
     return tuple(Label(name, lists[name]) for name in names.split())
 
 
-def _counter(name: str, labels: str, help: str, *, reason: Words | None = None, ours: bool = False) -> Metric:
-    return Metric(name, "counter", help, _labels(labels, reason), ours=ours)
+def _counter(
+    name: str, labels: str, help: str, *, reason: Words | None = None, outcome: Words | None = None, ours: bool = False
+) -> Metric:
+    return Metric(name, "counter", help, _labels(labels, reason=reason, outcome=outcome), ours=ours)
 
 
 def _histogram(
     name: str, labels: str, help: str, *, buckets: tuple[float, ...] = SECONDS, ours: bool = False
 ) -> Metric:
-    return Metric(name, "histogram", help, _labels(labels, None), buckets, ours=ours)
+    return Metric(name, "histogram", help, _labels(labels), buckets, ours=ours)
 
 
 def _shared(name: str, labels: str, help: str, *, fold: Literal["sum", "max"] = "max", ours: bool = False) -> Metric:
-    return Metric(name, "gauge", help, _labels(labels, None), owner="exporter", fold=fold, ours=ours)
+    return Metric(name, "gauge", help, _labels(labels), owner="exporter", fold=fold, ours=ours)
 
 
-def _own(name: str, help: str) -> Metric:
-    return Metric(name, "gauge", help, _labels("role", None), fold="max", ours=True)
+def _own(name: str, help: str, labels: str = "role") -> Metric:
+    return Metric(name, "gauge", help, _labels(labels), fold="max", ours=True)
 
 
 METRICS: Final[tuple[Metric, ...]] = (
@@ -195,7 +206,16 @@ METRICS: Final[tuple[Metric, ...]] = (
     _shared(
         "oldest_pending_seconds", "stage priority", "How long the oldest that may leave has waited.", ours=True
     ),
-    _shared("provider_balance", "provider", "Money left in a provider's account.", ours=True),
+    _shared("provider_balance", "provider", "Money left in a provider's account, in its currency.", ours=True),
+    _shared(
+        "provider_balance_low", "provider",
+        "Below what balance a person is told, in the account's currency: the setting `balance_low`.", ours=True,
+    ),
+    _shared(
+        "provider_silence_seconds", "provider",
+        "For how long a provider that sends callbacks has accepted messages without confirming any; 0 is fine.",
+        ours=True,
+    ),
     _histogram(
         "provider_callback_delay_seconds", "provider", "From a provider's acceptance to its callback.",
         buckets=HOURS, ours=True,
@@ -209,13 +229,29 @@ METRICS: Final[tuple[Metric, ...]] = (
     _shared("ingest_backlog", "", "Notifications accepted and not routed yet.", ours=True),
     _shared("wal_bytes", "", "Size of the store's write-ahead log.", ours=True),
     _shared("gauge_read_timestamp_seconds", "gauge", "When the exporter last read these gauges.", ours=True),
+    _shared(
+        "store_partitions_ahead_days", "",
+        "For how many days from today on the store has its partitions; PostgreSQL only.", ours=True,
+    ),
+    _counter(
+        "probe_results_total", "channel outcome", "Synthetic probes and how they ended.",
+        outcome=PROBE_OUTCOME, ours=True,
+    ),
+    _shared(
+        "probe_success_timestamp_seconds", "channel", "When a synthetic probe of the channel last got through.",
+        ours=True,
+    ),
+    _own("dependency_up", "Whether the process reaches what it stands on: 1 up, 0 down.", "role dependency"),
+    _own("disk_free_bytes", "Free bytes on the volume of the data folder."),
+    _own("disk_size_bytes", "Size of the volume of the data folder."),
+    _own("clock_skew_seconds", "Our clock minus one outside: the database's, or that of providers' answers."),
     _own("ingest_degraded_step", "Step: 0 open, 1 no_low, 2 no_normal, 3 critical_only, 4 closed."),
     _own("process_started_timestamp_seconds", "When the process began."),
     _own("process_seen_timestamp_seconds", "When the process last showed its figures."),
     _own("process_memory_bytes", "Resident memory of the process."),
     Metric(
         "process_cpu_used_seconds_total", "counter", "CPU time that the process used.",
-        _labels("role", None), ours=True,
+        _labels("role"), ours=True,
     ),
 )  # fmt: skip
 
@@ -273,7 +309,7 @@ def _label_rows() -> Iterator[str]:
     seen: dict[tuple[str, str], None] = {}
     for metric in METRICS:
         for label in metric.labels:
-            where = f" of `{metric.name}`" if label.name == "reason" else ""
+            where = f" of `{metric.name}`" if label.name in ("reason", "outcome") else ""
             seen[f"`{label.name}`{where}", _values(label.words)] = None
     for name, values in seen:
         yield f"| {name} | {values} |"

@@ -45,6 +45,8 @@ class Exporter:
         self._interval_s = interval_s
         self._stop = asyncio.Event()
         self._read_at: dict[str, float] = {}
+        self._stale_since: dict[str, int] = {}
+        """Since when (ms) a part of a table is only what was last known; 0 or missing: all of it is fresh."""
         self._failing: set[str] = set()
         self._readings: dict[str, Callable[[], Awaitable[Table]]] = {
             "lags": self._lags,
@@ -54,6 +56,9 @@ class Exporter:
             "oldest_pending": self._oldest_pending,
             "balances": self._balances,
             "store": self._store,
+            "silences": self._silences,
+            "probes": self._probes,
+            "partitions": self._partitions,
         }
 
     async def start(self) -> None:
@@ -83,7 +88,7 @@ class Exporter:
                 self._note_failure(name, error)
                 continue
             self._failing.discard(name)
-            self._read_at[name] = self._clock.now() / 1000
+            self._read_at[name] = (self._stale_since.get(name) or self._clock.now()) / 1000
             for metric, values in table.items():
                 self._metrics.share(metric, values)
         self._metrics.share("gauge_read_timestamp_seconds", (((name,), at) for name, at in self._read_at.items()))
@@ -132,7 +137,23 @@ class Exporter:
         return {"oldest_pending_seconds": ages.items()}
 
     async def _balances(self) -> Table:
-        return {"provider_balance": [((one.provider,), one.amount) for one in await self._gauges.balances()]}
+        balances = await self._gauges.balances()
+        self._stale_since["balances"] = min((one.stale_since for one in balances if one.stale_since), default=0)
+        return {
+            "provider_balance": [((one.provider,), one.amount) for one in balances if one.amount is not None],
+            "provider_balance_low": [((one.provider,), one.low) for one in balances if one.low is not None],
+        }
+
+    async def _silences(self) -> Table:
+        return {"provider_silence_seconds": [((one.provider,), one.seconds) for one in await self._gauges.silences()]}
+
+    async def _probes(self) -> Table:
+        probes = await self._gauges.probes()
+        return {"probe_success_timestamp_seconds": [((one.channel,), one.succeeded_at / 1000) for one in probes]}
+
+    async def _partitions(self) -> Table:
+        days = await self._gauges.partitions_ahead()
+        return {"store_partitions_ahead_days": () if days is None else [((), days)]}
 
     async def _store(self) -> Table:
         store = await self._gauges.store()

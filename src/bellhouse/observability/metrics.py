@@ -12,7 +12,7 @@ from bellhouse.domain.attempt import AttemptStatus, VerdictName
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.observability import catalogue
 from bellhouse.observability.families import Counter, Distribution, Gauge, Histogram, Labels, Register
-from bellhouse.ports.telemetry import CallbackOutcome, OpenList, Stage
+from bellhouse.ports.telemetry import CallbackOutcome, Dependency, OpenList, ProbeOutcome, Stage
 
 _STATM: Final = Path("/proc/self/statm")
 _OPEN: Final[dict[OpenList, catalogue.Words]] = {
@@ -88,6 +88,7 @@ class Metrics:
         self._callback_seconds = histogram["provider_callback_delay_seconds"]
         self._repeated = counter["duplicates_total"]
         self._cpu = counter["process_cpu_used_seconds_total"]
+        self._probes = counter["probe_results_total"]
 
     def register(self, words: OpenList, values: Sequence[str]) -> None:
         """Let these values appear in labels; beyond the list's limit they stay `other`."""
@@ -165,6 +166,19 @@ class Metrics:
 
     def repeated(self, stage: Stage, n: int = 1) -> None:
         self._repeated.add((stage,), n)
+
+    def probed(self, channel: Channel, outcome: ProbeOutcome) -> None:
+        self._probes.add((channel, outcome), 1)
+
+    def depends(self, dependency: Dependency, up: bool) -> None:
+        self._gauges["dependency_up"].set((self.role, dependency), up)
+
+    def disk(self, free_bytes: int, size_bytes: int) -> None:
+        self._gauges["disk_free_bytes"].set((self.role,), free_bytes)
+        self._gauges["disk_size_bytes"].set((self.role,), size_bytes)
+
+    def clock_skew(self, seconds: float) -> None:
+        self._gauges["clock_skew_seconds"].set((self.role,), seconds)
 
     def share(self, name: str, values: Iterable[tuple[Labels, float]]) -> None:
         """Set a gauge about something shared, all its series at once. Only the exporter calls this."""

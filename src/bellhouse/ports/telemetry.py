@@ -21,6 +21,12 @@ CallbackOutcome = Literal["applied", "duplicate", "ignored", "unmatched", "refus
 """What became of a callback's event: it changed something; it was known already; it says nothing that we keep; its
 delivery is unknown to us; its signature was wrong; it could not be read."""
 
+ProbeOutcome = Literal["confirmed", "failed", "timeout"]
+"""How a synthetic probe ended: it got through; it was refused or given up; it said nothing in its time."""
+
+Dependency = Literal["store", "log", "cache"]
+"""What a process stands on."""
+
 OpenList = Literal["type", "route", "provider", "reject_reason", "currency", "role"]
 """The label lists that the app extends with what is registered: types, routes, provider accounts, codes of errors."""
 
@@ -88,6 +94,18 @@ class Telemetry(Protocol):
     def repeated(self, stage: Stage, n: int = 1) -> None:
         """Work that a stage found done already: a record seen again after a crash, a key sent again by a caller."""
 
+    def probed(self, channel: Channel, outcome: ProbeOutcome) -> None:
+        """A synthetic probe has ended."""
+
+    def depends(self, dependency: Dependency, up: bool) -> None:
+        """Whether this process reaches what it stands on, as it was last looked at."""
+
+    def disk(self, free_bytes: int, size_bytes: int) -> None:
+        """The volume of the data folder."""
+
+    def clock_skew(self, seconds: float) -> None:
+        """Our clock minus one outside; positive where ours is ahead."""
+
 
 def _nothing(_self: object, *_: object, **__: object) -> None:
     return None
@@ -120,6 +138,10 @@ class NullTelemetry:
     callbacks = _nothing
     callback_delay = _nothing
     repeated = _nothing
+    probed = _nothing
+    depends = _nothing
+    disk = _nothing
+    clock_skew = _nothing
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -191,7 +213,26 @@ class ProviderBalance(msgspec.Struct, frozen=True, gc=False):
     """Money left in a provider's account, in its currency."""
 
     provider: str
-    amount: float
+    amount: float | None
+    """None where it has never been told."""
+    low: float | None = None
+    """Below which a person is told; None where nobody has asked for that."""
+    stale_since: int = 0
+    """When the provider last told it (ms since the epoch), where it has been asked in vain since; 0: it is fresh."""
+
+
+class Silence(msgspec.Struct, frozen=True, gc=False):
+    """For how long a provider that confirms has accepted messages without confirming any; 0 is fine."""
+
+    provider: str
+    seconds: float
+
+
+class ProbeReading(msgspec.Struct, frozen=True, gc=False):
+    """When a synthetic probe of a channel last got through (ms since the epoch)."""
+
+    channel: Channel
+    succeeded_at: int
 
 
 class StoreReading(msgspec.Struct, frozen=True, gc=False):
@@ -230,6 +271,18 @@ class Gauges(Protocol):
     async def balances(self) -> Sequence[ProviderBalance]: ...
 
     async def store(self) -> StoreReading: ...
+
+    async def silences(self) -> Sequence[Silence]:
+        """Every provider in use that sends callbacks, at 0 too."""
+        ...
+
+    async def probes(self) -> Sequence[ProbeReading]:
+        """Channels of which a probe has ever got through."""
+        ...
+
+    async def partitions_ahead(self) -> int | None:
+        """For how many days from today on there are partitions; None where the store has none."""
+        ...
 
 
 class Lease(Protocol):
