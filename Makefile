@@ -10,7 +10,7 @@ PACKAGE := pyproject.toml README.md
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-cluster setup-dev demo cluster-demo serve simulator test lint format bench bench-cluster docs lock clean
+.PHONY: help setup setup-cluster setup-dev demo cluster-demo serve simulator test lint format bench bench-cluster docs boards lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ bench-cluster: setup-dev ## The same of the distributed mode, on engines of its 
 
 docs: setup ## Write the reference pages that are made from the code
 	$(BIN)/python docs/generate.py
+
+boards: setup-dev ## Write Grafana's boards, which are made from the code
+	$(BIN)/python deploy/monitoring/grafana.py
 
 lock: setup ## Choose the newest allowed versions and lock them with their hashes
 	$(PIP) install --require-hashes -r requirements/lock.txt

@@ -1,0 +1,1 @@
+"""What watches the platform from outside: the definitions of boards, and what else Prometheus and people look at."""
