@@ -44,6 +44,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "callback_failures": "Shares of accepted messages that meet a fate later, by its name below.",
     "callback_retry_ms": "The first wait before a refused callback is repeated.",
     "callback_retry_for_ms": "How long it is repeated.",
+    "clock_ahead_s": "How far the `Date` of its answers over HTTP/1.1 is ahead of the machine's clock.",
     "token_lifetime_s": "Life of an OAuth access token.",
     "calls_per_connection": "Calls before an HTTP/2 connection is told to go (GOAWAY); 0 never.",
     "quota_per_minute": "The project's quota for each minute of the clock; 0 has none.",

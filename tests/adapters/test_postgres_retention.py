@@ -274,3 +274,12 @@ async def test_intents_that_can_never_be_settled_keep_no_others_of_the_dead(stre
     detail = await one.database.value("SELECT detail FROM delivery_events LIMIT 1")
     await one.database.run(settled, _id(TODAY, 0), detail)
     assert "forgot 1 intents of processes that have died" in await one.upkeep.upkeep(NOON, 90)
+
+
+async def test_partitions_ahead_are_counted_up_to_the_first_gap(one: House) -> None:
+    await ended(one.upkeep.upkeep(NOON, 400))
+    assert await one.upkeep.days_ahead(NOON) == 7
+    assert await one.upkeep.days_ahead(NOON + 5 * DAY_MS) == 2
+    await partitions.ensure(one.database, [TODAY + 9])
+    assert await one.upkeep.days_ahead(NOON) == 7
+    assert await one.upkeep.days_ahead(NOON + 30 * DAY_MS) == -1

@@ -17,11 +17,13 @@ from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of, volum
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
+from bellhouse.app.vitals import Vitals
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Priority
 from bellhouse.observability.exporter import Exporter
 from bellhouse.observability.merge import MetricsExchange
 from bellhouse.observability.metrics import Metrics
+from bellhouse.observability.skew import Skew
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DueReleaser
 from bellhouse.outbox.parked import ParkedReleaser
@@ -74,8 +76,19 @@ def build(parts: Parts) -> Sequence[Service]:
     store = SqliteStore(settings.database, parts.doorbell, settings.batches.checkpoint_pages)
     metrics = Metrics(parts.role, parts.clock.now())
     exchange = MetricsExchange(metrics, settings.data / "run", parts.clock, parts.logbook)
-    making = Making(settings, public_url(settings), derived(pepper(settings.data), "receipts"), store, parts.clock)
-    services: list[Service] = [Resource("store", stop=lambda: _close(store)), exchange]
+    skew = Skew()
+    making = Making(
+        settings, public_url(settings), derived(pepper(settings.data), "receipts"), store, parts.clock, skew
+    )
+
+    async def file() -> None:
+        store.database.probe()
+
+    services: list[Service] = [
+        Resource("store", stop=lambda: _close(store)),
+        exchange,
+        Vitals({"store": file, "log": file}, settings.data, skew, metrics, parts.clock),
+    ]
     owner = to_text(new_notification_ids(parts.clock.now(), 1)[0])
     renderer = Renderer()
     cache = MemoryCache(parts.clock)

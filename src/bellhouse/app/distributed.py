@@ -20,6 +20,7 @@ from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived
 from bellhouse.app.settings import Settings
 from bellhouse.app.side_door import side_door
+from bellhouse.app.vitals import Probe, Vitals
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
 from bellhouse.deliver.shares import SharedRates
 from bellhouse.domain.ids import new_notification_ids, to_text
@@ -28,6 +29,7 @@ from bellhouse.observability.alone import OwnExposition
 from bellhouse.observability.exporter import Exporter
 from bellhouse.observability.metrics import Metrics
 from bellhouse.observability.produced import CountedPublisher
+from bellhouse.observability.skew import Skew
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DueReleaser
 from bellhouse.outbox.parked import ParkedReleaser
@@ -38,7 +40,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import OutboxLane
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import DueStore, Member
-from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.telemetry import Dependency, Logbook
 from bellhouse.templates.render import Renderer
 from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES
 
@@ -109,6 +111,19 @@ class _Ground:
         for lease in self._leases:
             await lease.release()
 
+    def _vitals(self) -> Vitals:
+        skew, clock = Skew(), self.stage.clock
+
+        async def store() -> None:
+            asked_at = clock.now()
+            theirs = await self.store.clock()
+            skew.add("store", asked_at, clock.now(), theirs, clock.monotonic())
+
+        probes: dict[Dependency, Probe] = {"store": store, "log": self.watch.probe}
+        if self.redises.any:
+            probes["cache"] = self.redises.probe
+        return Vitals(probes, self.stage.settings.data, skew, self.metrics, clock)
+
     def resources(self) -> list[Service]:
         """What everything else stands on, in the order in which it is opened."""
         return [
@@ -116,6 +131,7 @@ class _Ground:
             Resource("redis", stop=self.redises.close),
             Resource("store", start=self.store.open, stop=self.store.close),
             self.membership,
+            self._vitals(),
             Resource("leases", stop=self._give_back),
             self.store.doorbell,
             TypeNames(self.store.catalogue.type_names, self.metrics, self.stage.clock),
@@ -242,7 +258,15 @@ def _exporter(ground: _Ground) -> list[Service]:
     clock, logbook = stage.clock, stage.logbook
     lease = ground.lease("exporter")
     reconciler = Reconciler(store.insights, lease, clock, logbook)
-    sources = GaugeSources(ground.log, ground.breakers, store.dead_letters, store.due, store.outbox, clock)
+    sources = GaugeSources(
+        ground.log,
+        ground.breakers,
+        store.dead_letters,
+        store.due,
+        store.outbox,
+        clock,
+        partitions_ahead=store.upkeep.days_ahead,
+    )
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [
         reconciler,

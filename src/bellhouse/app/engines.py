@@ -108,6 +108,16 @@ class Redises:
         """What is not of one priority."""
         return self._cache
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a Redis at all."""
+        return bool(self._caches)
+
+    async def probe(self) -> None:
+        """Raise CacheUnavailable unless every Redis answers."""
+        for cache in self._caches:
+            await cache.get(("probe:vitals",))
+
     def of(self, priority: Priority) -> Cache:
         """The cache of a lane."""
         return self._lanes.get(priority, self._cache)

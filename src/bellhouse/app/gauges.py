@@ -1,6 +1,6 @@
 """What the exporter reads of things that all processes share, from the store and the log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -35,6 +35,8 @@ class GaugeSources(msgspec.Struct, frozen=True):
     """What is committed and not in the log yet; None where the log is part of the store."""
     clock: Clock
     wal_bytes: Callable[[], int] = lambda: 0
+    partitions_ahead: Callable[[int], Awaitable[int]] | None = None
+    """For how many days after the one of a moment (ms) the store has partitions; None where it has none."""
 
 
 class StoreGauges:
@@ -109,7 +111,8 @@ class StoreGauges:
         return ()
 
     async def partitions_ahead(self) -> int | None:
-        return None
+        asked = self._sources.partitions_ahead
+        return None if asked is None else await asked(self._sources.clock.now())
 
     async def _pending(self) -> Mapping[Priority, Pending]:
         return {} if self._sources.outbox is None else await self._sources.outbox.pending()

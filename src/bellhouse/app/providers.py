@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from bellhouse.adapters.transport.dated import DatedTransport
 from bellhouse.adapters.transport.h2 import H2Transport
 from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, TransportConfig
 from bellhouse.app.sections import CHANNELS_OF, ProviderName
@@ -18,6 +19,7 @@ from bellhouse.deliver.breaker import Breaker, BreakerSettings
 from bellhouse.deliver.cap import CappedLimiter
 from bellhouse.deliver.limits import Bucket, Limiter
 from bellhouse.domain.words import CHANNELS, Channel
+from bellhouse.observability.skew import Skew
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, Provider, Transport
 from bellhouse.ports.store import BreakerStore
@@ -55,6 +57,8 @@ class Making(msgspec.Struct, frozen=True):
     """Signs the receipts of device apps where the settings name no secret of their own."""
     store: Store
     clock: Clock
+    skew: Skew | None = None
+    """Learns from the Date of providers' answers how far our clock is off; None where the store tells the time."""
 
     def callback_url(self, provider: str) -> str:
         """Where a provider reports to."""
@@ -66,7 +70,8 @@ class Making(msgspec.Struct, frozen=True):
 
     def transport(self, base_url: str, in_flight: int = 1_000) -> Transport:
         """A client for one base URL."""
-        return PyreqwestTransport(TransportConfig(base_url, in_flight=in_flight, ca_pem=self.ca()))
+        plain = PyreqwestTransport(TransportConfig(base_url, in_flight=in_flight, ca_pem=self.ca()))
+        return plain if self.skew is None else DatedTransport(plain, base_url, self.clock, self.skew.add)
 
 
 def public_url(settings: Settings) -> str:

@@ -31,11 +31,15 @@ class LogWatch(Beat):
 
     async def beat(self) -> None:
         try:
-            await self._log.probe(self._topics)
+            await self.probe()
         except LogUnavailable as error:
             self.down = str(error)
         else:
             self.down = ""
+
+    async def probe(self) -> None:
+        """Raise LogUnavailable unless it answers now."""
+        await self._log.probe(self._topics)
 
 
 class BacklogTeller(Beat):

@@ -171,14 +171,14 @@ class Metrics:
         self._probes.add((channel, outcome), 1)
 
     def depends(self, dependency: Dependency, up: bool) -> None:
-        self._gauges["dependency_up"].set((self.role, dependency), up)
+        self._gauges["dependency_up"].set((self.role, dependency), float(up))
 
     def disk(self, free_bytes: int, size_bytes: int) -> None:
         self._gauges["disk_free_bytes"].set((self.role,), free_bytes)
         self._gauges["disk_size_bytes"].set((self.role,), size_bytes)
 
-    def clock_skew(self, seconds: float) -> None:
-        self._gauges["clock_skew_seconds"].set((self.role,), seconds)
+    def clock_skew(self, seconds: float | None) -> None:
+        self._gauges["clock_skew_seconds"].replace([] if seconds is None else [((self.role,), seconds)])
 
     def share(self, name: str, values: Iterable[tuple[Labels, float]]) -> None:
         """Set a gauge about something shared, all its series at once. Only the exporter calls this."""

@@ -103,8 +103,8 @@ class Telemetry(Protocol):
     def disk(self, free_bytes: int, size_bytes: int) -> None:
         """The volume of the data folder."""
 
-    def clock_skew(self, seconds: float) -> None:
-        """Our clock minus one outside; positive where ours is ahead."""
+    def clock_skew(self, seconds: float | None) -> None:
+        """Our clock minus one outside; positive where ours is ahead, None where nobody outside has told the time."""
 
 
 def _nothing(_self: object, *_: object, **__: object) -> None:

@@ -4,6 +4,7 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 
 from bellhouse.simulator.clock import monotonic, now_ms
 from bellhouse.simulator.dials import Board, Dials, Mix
@@ -46,6 +47,8 @@ class Desk:
         self._wheel = wheel
         self.random = rng.random
         self._rng = rng
+        self._second = 0
+        self._spelled = b""
         board.listen(provider, self._tune)
 
     def _tune(self, dials: Dials) -> None:
@@ -131,13 +134,20 @@ class Desk:
             verdict = "accepted_answer_lost"
             if self.dials.lost_answer_mode == "close":
                 exchange.drop()
-        elif not exchange.reply(reply) and verdict == "accepted":
+        elif not exchange.reply(reply._replace(date=self._date())) and verdict == "accepted":
             verdict = "accepted_answer_lost"
         at = now_ms()
         for entry in entries:
             self.note(at, verdict, entry)
         if news is not None:
             news()
+
+    def _date(self) -> bytes:
+        """The Date of an answer by this provider's clock; made once a second."""
+        second = int(now_ms() / 1000 + self.dials.clock_ahead_s)
+        if second != self._second:
+            self._second, self._spelled = second, formatdate(second, usegmt=True).encode()
+        return self._spelled
 
     def note(self, at: int, verdict: Verdict, entry: Entry) -> None:
         """Keep one receipt."""

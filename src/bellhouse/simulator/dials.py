@@ -67,6 +67,7 @@ class Dials(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     callback_failures: dict[str, Share] = {}
     callback_retry_ms: Annotated[float, Meta(ge=1, le=3_600_000)] = 500
     callback_retry_for_ms: Annotated[float, Meta(ge=0, le=86_400_000)] = 600_000
+    clock_ahead_s: Annotated[float, Meta(ge=-86_400, le=86_400)] = 0
 
 
 class FcmDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -244,8 +244,11 @@ class Http1(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
-        head, body = reply
-        transport.write(b"%b%d\r\n\r\n%b" % (head.h1, len(body), body))
+        head, body, date = reply
+        if date:
+            transport.write(b"%b%d\r\ndate: %b\r\n\r\n%b" % (head.h1, len(body), date, body))
+        else:
+            transport.write(b"%b%d\r\n\r\n%b" % (head.h1, len(body), body))
         self._done(transport)
         return True
 

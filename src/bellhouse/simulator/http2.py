@@ -372,7 +372,7 @@ class Http2(asyncio.Protocol):
         number = stream.number
         if self._streams.get(number) is not stream or self._transport is None:
             return False
-        head, body = reply
+        head, body, _ = reply
         digits = b"%d" % len(body)
         block = b"%b%c%b" % (head.h2, len(digits), digits)
         if not body:

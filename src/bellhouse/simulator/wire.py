@@ -54,6 +54,8 @@ class Reply(NamedTuple):
 
     head: ReplyHead
     body: bytes
+    date: bytes = b""
+    """The value of its Date field; empty where it has none, and over HTTP/2."""
 
 
 class Exchange(Protocol):

@@ -60,5 +60,13 @@ class PostgresStore:
 
     async def probe(self) -> None:
         """Raise StoreUnavailable unless the database can be written: it answers, and is no standby."""
-        if await self.database.value("SELECT pg_is_in_recovery()"):
+        await self.clock()
+
+    async def clock(self) -> int:
+        """The database's own time (ms since the epoch); raises like `probe`."""
+        ((standby, now),) = await self.database.rows(
+            "SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        )
+        if standby:
             raise StoreUnavailable("read_only", "store.url must lead to the primary: name all hosts in it")
+        return int(now)

@@ -46,6 +46,15 @@ class PostgresUpkeep:
             done.append(f"forgot {forgotten} intents of processes that have died")
         return done + await self._retention.round(now, today - retention_days)
 
+    async def days_ahead(self, now: int) -> int:
+        """For how many days after today there are partitions without a gap; -1 where today itself has none."""
+        async with self._database.connection() as connection:
+            there = set(await partitions.days(connection))
+        day = now // DAY_MS
+        while day in there:
+            day += 1
+        return day - now // DAY_MS - 1
+
     async def _ahead(self, today: int) -> list[int]:
         return await partitions.ensure(self._database, range(today - 1, today + self._days_ahead + 1))
 
