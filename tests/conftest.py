@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["tests.engines", "tests.valkey", "tests.acceptance.kills"]
+pytest_plugins = ["tests.engines", "tests.monitors", "tests.valkey", "tests.acceptance.kills"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

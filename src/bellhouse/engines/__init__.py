@@ -1,1 +1,1 @@
-"""Real engines in a box (PostgreSQL, Kafka, Valkey) on loopback ports, for the cluster demo, tests and benchmarks."""
+"""Real engines in a box on loopback ports: PostgreSQL, Kafka, Valkey; Prometheus and Alertmanager to watch with."""

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from bellhouse.engines.alertmanager import alertmanager, amtool
 from bellhouse.engines.errors import EngineDidNotStart
 from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.kafka_jars import jars
 from bellhouse.engines.postgres import Postgres
+from bellhouse.engines.prometheus import prometheus, promtool
 from bellhouse.engines.valkey import Valkey
 
 
@@ -26,9 +28,22 @@ def _arguments() -> argparse.Namespace:
         "--port", type=int, help="PostgreSQL's; Kafka and Valkey take the next two (default: free ones)"
     )
     parser.add_argument(
-        "--fetch", action="store_true", help="only fetch Kafka's jars, so that a start needs no network"
+        "--fetch",
+        action="store_true",
+        help="only fetch Kafka's jars, Prometheus and Alertmanager, so that a start needs no network",
     )
     return parser.parse_args()
+
+
+def _fetch() -> None:
+    """Fetch what does not come from wheels; raises EngineDidNotStart for what the cluster cannot run without."""
+    jars()
+    try:
+        for path in (prometheus, promtool, alertmanager, amtool):
+            path()
+    except EngineDidNotStart as error:
+        # Only who watches a Bellhouse needs them: its tests, its drills.
+        print(f"engines: to be had later: {error}", file=sys.stderr)
 
 
 def _run(folder: Path | None, port: int | None) -> None:
@@ -55,7 +70,7 @@ def main() -> None:
     arguments = _arguments()
     try:
         if arguments.fetch:
-            jars()
+            _fetch()
         else:
             _run(arguments.folder, arguments.port)
     except EngineDidNotStart as error:

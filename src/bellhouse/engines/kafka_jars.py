@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.resources
-import os
 import shutil
 import tempfile
 import tomllib
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from bellhouse.engines.cache import cache
 from bellhouse.engines.errors import EngineDidNotStart
 
 VERSION = "4.3.0"
@@ -42,7 +42,7 @@ def jars() -> Path:
     Raises EngineDidNotStart when they cannot be fetched or are not what was locked.
     """
     # Named after the lock too: another list of jars under the same version is another folder.
-    folder = _cache() / f"kafka-{VERSION}-{hashlib.sha256(_lock_text().encode()).hexdigest()[:8]}"
+    folder = cache() / f"kafka-{VERSION}-{hashlib.sha256(_lock_text().encode()).hexdigest()[:8]}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _fetch(folder)
@@ -91,7 +91,7 @@ def _download(jar: _Jar, folder: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise EngineDidNotStart(
             f"Kafka's jar {jar.coordinates} could not be fetched from Maven Central ({error}): "
-            f"try again with the network up, or copy the folder {_cache()} from a machine that has it"
+            f"try again with the network up, or copy the folder {cache()} from a machine that has it"
         ) from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != jar.sha256:
@@ -115,7 +115,3 @@ def _locked() -> Iterator[_Jar]:
 
 def _lock_text() -> str:
     return importlib.resources.files(__package__).joinpath(_LOCK).read_text()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bellhouse"
