@@ -11,9 +11,10 @@ PROVIDER: Final = Variable("provider", "Provider", from_metric="circuit_breaker_
 
 STARTS: Final = Mark(
     "Starts and deploys",
-    "changes(max by (role) (process_started_timestamp_seconds)[1m:5s]) > 0",
+    "time() - max by (role) (process_started_timestamp_seconds) < 60",
     "{{role}} was started",
 )
-"""By the newest process of a role, so that a pod that takes another's place marks a deploy too."""
+"""A minute from each start of a role's newest process: by its age, since a pod that takes another's place is a series
+of its own, in which nothing changes."""
 
 UNSCOPED: Final = "What is chosen above does not narrow it: the query is the one that the runbooks quote."
