@@ -26,6 +26,7 @@ EXPECTED = {
     "/v1/notifications/batch": {"post"},
     "/v1/notifications/{notification_id}": {"get"},
     "/v1/notifications/{notification_id}/why": {"get"},
+    "/v1/notifications/{notification_id}/trace": {"get"},
     "/v1/notifications/{notification_id}/cancel": {"post"},
     "/v1/recipients/batch": {"post"},
     "/v1/recipients/{user_id}": {"put", "get", "delete"},

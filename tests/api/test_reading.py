@@ -228,6 +228,12 @@ async def test_the_whole_story_is_told_with_reasons_in_words(face: Face) -> None
     why = (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/why")).json["sentences"]
     assert why[0].startswith("email: not sent. The address is on the suppression list")
     assert why[1].startswith("push to push-1: sent by fcm.")
+    trace = (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/trace")).json
+    assert (trace["trace_id"], trace["sampled"]) == (note.id.hex(), False)
+    assert [span["name"] for span in trace["spans"]] == ["receive_notification", "route", "deliver", "send_to_fcm"]
+    send = trace["spans"][3]
+    assert (send["duration_ms"], send["attributes"]["status"], send["budget_ms"]) == (5.0, "success", 125.0)
+    assert send["parent"] == trace["spans"][2]["id"]
 
 
 async def test_what_has_been_sent_cannot_be_cancelled(face: Face) -> None:

@@ -52,7 +52,7 @@ def test_every_example_is_a_lawful_value_of_its_setting(tmp_path):
     file = tmp_path / "bellhouse.toml"
     stands_for = uncommented().replace("@/run/secrets/", f"@{tmp_path}/")
     for path in re.findall(rf'"@({tmp_path}/[^"]*)"', stands_for):
-        Path(path).write_text("0123456789abcdef" * 4)
+        Path(path).write_text("name=0123456789abcdef" if "headers" in path else "0123456789abcdef" * 4)
     file.write_text(re.sub(r'"@/etc/[^"]*"', '"PEM"', stands_for))
     with_tls = {
         "BELLHOUSE_STORE__TLS": "verify-full",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.observability.otlp import Collector
 
 from bellhouse.app.secrets import keep_development_key
 
@@ -75,6 +76,57 @@ def test_why_answers_in_sentences(run, server):
     answer = {"id": ID, "state": "suppressed", "sentences": ["All channels: not sent. Marketing is muted."]}
     server.answers[f"GET /v1/notifications/{ID}/why"] = (200, answer)
     assert "Marketing is muted." in run("why", ID, "--url", server.url)[1]
+
+
+TRACE = {
+    "id": ID, "trace_id": ID.replace("-", ""), "sampled": False,
+    "traceparent": f"00-{ID.replace('-', '')}-0000000000000001-00",
+    "spans": [
+        {"id": "0000000000000001", "parent": "00000000000000aa", "name": "receive_notification",
+         "service": "notification-api", "start": "2026-11-23T05:00:00.123Z", "after_ms": 0.0, "duration_ms": 0.0,
+         "attributes": {"priority": "high"}},
+        {"id": "0000000000000002", "parent": "0000000000000001", "name": "route", "service": "notification-router",
+         "start": "2026-11-23T05:00:00.223Z", "after_ms": 100.0, "duration_ms": 0.0,
+         "attributes": {"state": "planned"}, "budget_ms": 55.0},
+        {"id": "0000000000000003", "parent": "0000000000000001", "name": "deliver", "service": "push-worker",
+         "start": "2026-11-23T05:00:00.300Z", "after_ms": 177.0, "duration_ms": 90.0,
+         "attributes": {"state": "sent"}, "budget_ms": 150.0},
+    ],
+}  # fmt: skip
+
+
+def test_trace_shows_the_tree_with_times_beside_the_budget(run, server):
+    server.answers[f"GET /v1/notifications/{ID}/trace"] = (200, TRACE)
+    status, out, _ = run("trace", ID, "--url", server.url)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[2].startswith("receive_notification")
+    assert lines[3].startswith("  route")
+    assert "+100 ms" in lines[3]
+    assert "55 ms exceeded" in lines[3]
+    assert "90 ms" in lines[4]
+    assert "exceeded" not in lines[4]
+    assert json.loads(run("trace", ID, "--url", server.url, "--json")[1]) == TRACE
+
+
+def test_trace_exports_the_spans_that_the_server_rebuilt(run, server, tmp_path):
+    collector = Collector()
+    server.answers[f"GET /v1/notifications/{ID}/trace"] = (200, TRACE)
+    asked = ("trace", ID, "--url", server.url, "--data", tmp_path)
+    try:
+        status, out, _ = run(*asked, "--otlp", collector.url)
+        assert (status, [span.name for span in collector.spans(TRACE["trace_id"])]) == (
+            0,
+            [span["name"] for span in TRACE["spans"]],
+        )
+        assert "3 spans were taken" in out
+        collector.status = 400
+        status, _, told = run(*asked, "--otlp", collector.url)
+        assert (status, "does not take the spans" in told) == (1, True)
+    finally:
+        collector.close()
+    assert run(*asked, "--export")[0] == 2
+    assert "is no URL of a collector" in run(*asked, "--otlp", "collector")[2]
 
 
 def test_a_refusal_names_each_faulty_field_and_the_remedy(run, server):

@@ -47,6 +47,7 @@ OURS = {
     "provider_callback_delay_seconds": ("histogram", "provider"),
     "provider_verdicts_total": ("counter", "provider verdict"),
     "callbacks_total": ("counter", "provider outcome"),
+    "trace_spans_total": ("counter", "outcome"),
     "deliveries_expired_total": ("counter", "channel priority"),
     "duplicates_total": ("counter", "stage"),
     "group_commit_size": ("histogram", ""),

@@ -318,6 +318,54 @@ class Logs(Section):
     )
 
 
+def headers_in(text: str) -> dict[str, str]:
+    """HTTP headers as OpenTelemetry spells them: `name=value`, several between commas. Raises ValueError."""
+    headers = {}
+    for pair in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ValueError("must be name=value, several between commas")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _of_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
+    return value
+
+
+class Traces(Section):
+    """Where spans go: an OpenTelemetry collector, or any backend that takes OTLP over HTTP."""
+
+    otlp_url: Url | None = setting(
+        None,
+        "URL",
+        "The base URL of the collector (`/v1/traces` is added); unset: no traces",
+        examples=["http://127.0.0.1:4318"],
+    )
+    sample_ratio: float = setting(
+        0.01,
+        "share",
+        "Of the notifications that come without a context of their own, how many are recorded; where a caller gives "
+        "one, its flag decides",
+        ge=0,
+        le=1,
+    )
+    slow_ms: int = setting(
+        2_000,
+        "ms",
+        "From ready to confirmed; what takes longer and was not sampled is recorded afterwards, as what failed is. "
+        "Priority low is never slow; 0 calls nothing slow",
+        ge=0,
+    )
+    headers: Annotated[Secret, AfterValidator(_of_headers)] | None = setting(
+        None,
+        "name=value,...",
+        "HTTP headers for the collector, such as a backend's key",
+        examples=["@/run/secrets/otlp-headers"],
+    )
+
+
 class Batches(Section):
     """How much is taken at once; larger is cheaper, smaller is quicker for what comes behind."""
 

@@ -29,6 +29,7 @@ from bellhouse.app.sections import (
     Providers,
     Retry,
     Section,
+    Traces,
     Url,
     from_file,
     setting,
@@ -56,8 +57,9 @@ BARE_NAMES: Final = {
     "PRIMARY_PROVIDER": "primary_provider",
     "SEND_RATE_LIMIT": "send_rate_limit",
     "KAFKA_BROKERS": "kafka.brokers",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "traces.otlp_url",
 }
-"""The names that runbooks set on a deployment, without our prefix; they win over those with it."""
+"""The names that runbooks, or a standard, set on a deployment, without our prefix; they win over those with it."""
 
 CLIENT_NAMES: Final = frozenset({"BELLHOUSE_URL", "BELLHOUSE_KEY", "BELLHOUSE_SIMULATOR_URL"})
 """What the command line's clients read to find a server: no settings of the server's own."""
@@ -170,6 +172,7 @@ class Settings(BaseSettings):
     breaker: Breaker = Breaker()
     limits: Limits = Limits()
     logs: Logs = Logs()
+    traces: Traces = Traces()
     batches: Batches = Batches()
     store: Store = Store()
     kafka: Kafka = Kafka()

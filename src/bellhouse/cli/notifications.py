@@ -57,7 +57,7 @@ def get(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Ke
 
     Its decision with reasons, its deliveries, their attempts and callbacks, each with its time.
     """
-    story = connect(data, url, key).get(f"/v1/notifications/{_id(notification_id)}")
+    story = connect(data, url, key).get(f"/v1/notifications/{id_in(notification_id)}")
     if json:
         show.as_json(story)
         return
@@ -74,7 +74,7 @@ def get(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Ke
 
 def why(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Key = None, json: Json = False) -> None:
     """Say in sentences why she got it, or why not."""
-    answer = connect(data, url, key).get(f"/v1/notifications/{_id(notification_id)}/why")
+    answer = connect(data, url, key).get(f"/v1/notifications/{id_in(notification_id)}/why")
     if json:
         show.as_json(answer)
         return
@@ -114,7 +114,8 @@ def _field(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _id(text: str) -> str:
+def id_in(text: str) -> str:
+    """The id that was given, in its canonical spelling. Raises Failure for what is none."""
     from uuid import UUID
 
     try:

@@ -11,6 +11,7 @@ from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
 from bellhouse.cli.serving import bench, serve
+from bellhouse.cli.tracing import trace
 
 shell = typer.Typer(
     name="bellhouse",
@@ -32,6 +33,7 @@ shell.add_typer(keys.keys, name="keys")
 shell.command()(notifications.send)
 shell.command()(notifications.get)
 shell.command()(notifications.why)
+shell.command()(trace)
 shell.add_typer(deadletters.dlq, name="dlq")
 shell.add_typer(breakers.breaker, name="breaker")
 shell.command()(books.ledger)

@@ -11,7 +11,7 @@ from bellhouse.domain.attempt import AttemptStatus, VerdictName
 from bellhouse.domain.words import CHANNELS, PRIORITIES
 from bellhouse.policy.reasons import REASON_CODES
 from bellhouse.ports.log import GROUP_OF, TOPICS
-from bellhouse.ports.telemetry import CallbackOutcome, Dependency, ProbeOutcome, Stage
+from bellhouse.ports.telemetry import CallbackOutcome, Dependency, ProbeOutcome, SpanOutcome, Stage
 
 Kind = Literal["counter", "gauge", "histogram"]
 Owner = Literal["process", "exporter"]
@@ -115,6 +115,7 @@ HTTP_CODE: Final = Words("code", _HTTP, "the HTTP status of the answer")
 ATTEMPT: Final = Words("attempt", tuple(map(str, range(1, 11))), "`1` … `10`: the attempt that failed")
 OUTCOME: Final = Words("outcome", get_args(CallbackOutcome))
 STAGE: Final = Words("stage", get_args(Stage))
+SPAN_OUTCOME: Final = Words("span_outcome", get_args(SpanOutcome))
 PROBE_OUTCOME: Final = Words("probe_outcome", get_args(ProbeOutcome))
 DEPENDENCY: Final = Words("dependency", get_args(Dependency))
 READING: Final = Words(
@@ -224,6 +225,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("callbacks_total", "provider outcome", "Events of callbacks and what became of them.", ours=True),
     _counter("deliveries_expired_total", "channel priority", "Deliveries whose lifetime ended unsent.", ours=True),
     _counter("duplicates_total", "stage", "Work found done already: after a crash, or a key sent again.", ours=True),
+    _counter(
+        "trace_spans_total", "outcome", "Spans, and what became of them on their way to the collector.",
+        outcome=SPAN_OUTCOME, ours=True,
+    ),
     _histogram("group_commit_size", "", "Requests that shared one commit.", buckets=SIZES, ours=True),
     _histogram("group_commit_duration_seconds", "", "How long a group commit took until it was durable.", ours=True),
     _shared("ingest_backlog", "", "Notifications accepted and not routed yet.", ours=True),

@@ -14,14 +14,12 @@ import structlog
 
 from bellhouse.domain.ids import notification_of, to_text
 from bellhouse.domain.notification import Notification
+from bellhouse.domain.trace import API_SERVICE, id_of, worker_service
 from bellhouse.domain.words import Channel
 from bellhouse.observability.masking import mask, mask_id, mask_user
 from bellhouse.observability.sampling import SampleMode, Sampler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.telemetry import BreakerState, LogField, LogLevel
-
-API_SERVICE: Final = "notification-api"
-ROUTER_SERVICE: Final = "notification-router"
 
 IDS: Final = frozenset({"notification_id", "delivery_id", "trace_id", "span_id"})
 FIELDS: Final = IDS | {
@@ -197,7 +195,7 @@ class StructuredLogbook:
             tenant=notification.tenant,
             notification_type=notification.type,
             priority=notification.priority,
-            trace_id=trace_id_of(notification.traceparent),
+            trace_id=id_of(notification.traceparent),
             sampled=sampled,
         )
 
@@ -219,17 +217,6 @@ def configure(
     )
     _route_standard_library(Bridge(shape, writer), _LEVELS[level])
     return StructuredLogbook(structlog.get_logger().bind(), clock, sample)
-
-
-def worker_service(channel: Channel) -> str:
-    """The service that delivers a channel, as its Kubernetes Deployment is called."""
-    return f"{channel.replace('_', '-')}-worker"
-
-
-def trace_id_of(traceparent: str | None) -> str | None:
-    """The trace's id within a W3C `traceparent` (`00-<trace-id>-<parent-id>-<flags>`)."""
-    parts = traceparent.split("-") if traceparent else []
-    return parts[1] if len(parts) >= 4 else None
 
 
 def rfc3339(at: int) -> str:

@@ -12,7 +12,7 @@ from bellhouse.domain.attempt import AttemptStatus, VerdictName
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.observability import catalogue
 from bellhouse.observability.families import Counter, Distribution, Gauge, Histogram, Labels, Register
-from bellhouse.ports.telemetry import CallbackOutcome, Dependency, OpenList, ProbeOutcome, Stage
+from bellhouse.ports.telemetry import CallbackOutcome, Dependency, OpenList, ProbeOutcome, SpanOutcome, Stage
 
 _STATM: Final = Path("/proc/self/statm")
 _OPEN: Final[dict[OpenList, catalogue.Words]] = {
@@ -163,6 +163,9 @@ class Metrics:
 
     def callback_delay(self, provider: str, seconds: Sequence[float]) -> None:
         self._callback_seconds.observe((provider,), seconds)
+
+    def spans(self, outcome: SpanOutcome, n: int = 1) -> None:
+        self._counters["trace_spans_total"].add((outcome,), n)
 
     def repeated(self, stage: Stage, n: int = 1) -> None:
         self._repeated.add((stage,), n)

@@ -9,8 +9,9 @@ from litestar.params import PathParameter, QueryParameter
 from bellhouse.domain.ids import NotificationId, TenantNo, from_text
 from bellhouse.domain.words import NotificationState
 from bellhouse.ops.story import NotificationLine, NotificationView, WhyAnswer, line_of, view_of, why_of
+from bellhouse.ops.trace import TraceAnswer, trace_view
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import IngestStore, Insights, ListQuery
+from bellhouse.ports.store import IngestStore, Insights, ListQuery, Story
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, Since, StrictRequest, caller_of, needs, problems, read_since
@@ -97,6 +98,18 @@ class NotificationsController(Controller):
         """The story in sentences."""
         return why_of(await _view(insights, caller_of(request).tenant, notification_id))
 
+    @get(
+        "/{notification_id:str}/trace",
+        guards=[needs("read")],
+        summary="The trace of a notification",
+        operation_id="traceNotification",
+        responses=problems("notification_not_found"),
+    )
+    async def trace(self, notification_id: Id, request: StrictRequest, insights: Reads) -> TraceAnswer:
+        """Its spans with their times and the latency budget, rebuilt from what is stored: whether it was sampled or
+        not, and only what is stored."""
+        return trace_view(await _story(insights, caller_of(request).tenant, notification_id))
+
     @post(
         "/{notification_id:str}/cancel",
         status_code=200,
@@ -140,8 +153,12 @@ def _no_notification(text: str) -> Problem:
     return Problem("notification_not_found", f"There is no notification {text[:64]!r}.")
 
 
-async def _view(insights: Insights, tenant: TenantNo, text: str) -> NotificationView:
+async def _story(insights: Insights, tenant: TenantNo, text: str) -> Story:
     story = await insights.story(tenant, _identifier(text))
     if story is None:
         raise _no_notification(text)
-    return view_of(story)
+    return story
+
+
+async def _view(insights: Insights, tenant: TenantNo, text: str) -> NotificationView:
+    return view_of(await _story(insights, tenant, text))

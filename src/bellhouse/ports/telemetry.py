@@ -27,6 +27,9 @@ ProbeOutcome = Literal["confirmed", "failed", "timeout"]
 Dependency = Literal["store", "log", "cache"]
 """What a process stands on."""
 
+SpanOutcome = Literal["exported", "dropped"]
+"""What became of a span: the collector took it; or there was no room for it, or the collector did not take it."""
+
 OpenList = Literal["type", "route", "provider", "reject_reason", "currency", "role"]
 """The label lists that the app extends with what is registered: types, routes, provider accounts, codes of errors."""
 
@@ -91,6 +94,9 @@ class Telemetry(Protocol):
     def callback_delay(self, provider: str, seconds: Sequence[float]) -> None:
         """From acceptance by the provider to its callback."""
 
+    def spans(self, outcome: SpanOutcome, n: int = 1) -> None:
+        """Spans that the collector took, or that were dropped."""
+
     def repeated(self, stage: Stage, n: int = 1) -> None:
         """Work that a stage found done already: a record seen again after a crash, a key sent again by a caller."""
 
@@ -138,6 +144,7 @@ class NullTelemetry:
     callbacks = _nothing
     callback_delay = _nothing
     repeated = _nothing
+    spans = _nothing
     probed = _nothing
     depends = _nothing
     disk = _nothing
