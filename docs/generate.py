@@ -14,6 +14,7 @@ import page_simulator
 import page_words
 from bellhouse.app import default_file, settings_page
 from bellhouse.cli.shell import shell
+from bellhouse.monitoring import alerts_page, routing, rules, scraping
 from bellhouse.observability import catalogue
 from bellhouse.web.codes import FIELDS, PROBLEMS
 
@@ -75,8 +76,13 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "states.md": page_words.states,
     "reasons.md": page_words.reasons,
     "simulator.md": page_simulator.page,
+    "alerts.md": alerts_page.page,
     "../architecture.md": page_architecture.page,
     "../../src/bellhouse/app/bellhouse.default.toml": default_file.text,
+    "../../deploy/monitoring/prometheus/bellhouse.rules.yml": rules.rule_file,
+    "../../deploy/monitoring/prometheus/prometheus.yml": scraping.prometheus_file,
+    "../../deploy/monitoring/prometheus/prometheus-distributed.yml": lambda: scraping.prometheus_file("distributed"),
+    "../../deploy/monitoring/alertmanager/alertmanager.yml": routing.alertmanager_file,
 }
 
 
@@ -87,8 +93,8 @@ def main() -> int:
         print(f"docs/reference/{name} is not what the code says" if "--check" in sys.argv else f"docs/reference/{name}")
     if "--check" in sys.argv:
         return 1 if stale else 0
-    REFERENCE.mkdir(exist_ok=True)
     for name in stale:
+        (REFERENCE / name).parent.mkdir(parents=True, exist_ok=True)
         (REFERENCE / name).write_text(PAGES[name](), encoding="utf-8")
     return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bellhouse.cli import books, breakers, config, deadletters, keys, notifications, show, simulator
+from bellhouse.cli import books, breakers, config, deadletters, keys, monitoring, notifications, show, simulator
 from bellhouse.cli.demo import demo
 from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
@@ -41,6 +41,7 @@ shell.command()(books.migrate)
 shell.command()(move)
 shell.command()(bench)
 shell.add_typer(config.config, name="config")
+shell.add_typer(monitoring.monitoring, name="monitoring")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
