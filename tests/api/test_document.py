@@ -45,6 +45,7 @@ EXPECTED = {
     "/v1/breakers": {"get"},
     "/v1/breakers/{provider}/{act}": {"post"},
     "/v1/ledger": {"get"},
+    "/v1/diagnosis": {"get"},
     "/callbacks/{provider}": {"post"},
     "/healthz": {"get"},
     "/readyz": {"get"},

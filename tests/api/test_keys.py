@@ -102,6 +102,7 @@ NEEDED: list[tuple[str, str, Scope]] = [
     ("GET", "/v1/breakers", "operate"),
     ("POST", "/v1/breakers/fcm/open", "operate"),
     ("GET", "/v1/ledger", "read"),
+    ("GET", "/v1/diagnosis", "operate"),
 ]
 
 

@@ -285,6 +285,7 @@ async def _reading(house: House, street: Street, claim: Claim) -> None:
     await house.insights.list(ListQuery(tenant, limit=5))
     await house.insights.list(ListQuery(tenant, user_id="u0", since=NOON))
     await house.insights.ledger(tenant, NOON, False)
+    await house.insights.recent(NOON - HOUR, NOON + HOUR, 50)
     await house.recipients.inbox(tenant, "u0", None, 10, True, NOON)
     await house.recipients.mark_read(tenant, "u0", [claim.delivery.id], True, NOON)
     await house.recipients.update_preferences(tenant, "u0", msgspec.msgpack.encode(Preferences()), NOON)

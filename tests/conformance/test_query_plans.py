@@ -152,6 +152,7 @@ async def _reading(store: SqliteStore, tenant: TenantNo, claim: Any) -> None:
     await store.insights.list(ListQuery(tenant))
     await store.insights.list(ListQuery(tenant, user_id="u0", since=NOON))
     await store.insights.ledger(tenant, NOON, False)
+    await store.insights.recent(NOON - HOUR, NOON + HOUR, 100)
     await store.log.oldest()
     await store.deliver.put_inbox([InboxItem(claim.notification.recipient, claim.delivery.id, "t", "a", "b", NOON)])
     await store.recipients.inbox(tenant, "u0", None, 10, True, NOON)

@@ -22,6 +22,7 @@ from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.limits import Gate
 from bellhouse.ingest.steps import Steps
 from bellhouse.ops.deadletters import DeadLettersController
+from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
 from bellhouse.ports.clock import Clock
@@ -153,6 +154,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             DeadLettersController,
             BreakersController,
             LedgerController,
+            DiagnosisController,
             HealthController,
             callback,
             asset,

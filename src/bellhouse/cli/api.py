@@ -82,7 +82,7 @@ def connect(data: Path, url: str | None, key: str | None) -> Api:
             f"No server runs on {data}",
             "Start one with `bellhouse serve`, or say where it is with --data, --url or BELLHOUSE_URL",
         )
-    return Api(url, key or _kept_key(data))
+    return Api(url, key or kept_key(data))
 
 
 def running_url(data: Path) -> str | None:
@@ -93,7 +93,8 @@ def running_url(data: Path) -> str | None:
     return running.url if running else None
 
 
-def _kept_key(data: Path) -> str | None:
+def kept_key(data: Path) -> str | None:
+    """The development key of a data folder; None where there is none."""
     from bellhouse.app.secrets import development_key
 
     return development_key(data)

@@ -7,6 +7,7 @@ import typer
 
 from bellhouse.cli import books, breakers, config, deadletters, keys, monitoring, notifications, show, simulator
 from bellhouse.cli.demo import demo
+from bellhouse.cli.doctor import doctor
 from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
@@ -36,6 +37,7 @@ shell.command()(notifications.why)
 shell.command()(trace)
 shell.add_typer(deadletters.dlq, name="dlq")
 shell.add_typer(breakers.breaker, name="breaker")
+shell.command()(doctor)
 shell.command()(books.ledger)
 shell.command()(books.migrate)
 shell.command()(move)

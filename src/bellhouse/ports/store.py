@@ -722,6 +722,45 @@ class Ledger(msgspec.Struct, frozen=True):
         return sum(abs(check.left - check.right) for check in self.checks)
 
 
+class Alike(msgspec.Struct, frozen=True, gc=False):
+    """Rows that have the same words, counted; which words it has is said by the list that it stands in."""
+
+    count: int
+    first_at: int
+    last_at: int
+    """ms since the epoch"""
+    tenant: TenantNo = TenantNo(0)
+    """0 where it does not tell rows apart."""
+    type: str = ""
+    priority: str = ""
+    channel: str = ""
+    provider: str = ""
+    verdict: str = ""
+    reason: str = ""
+    code: str = ""
+    template: str = ""
+    template_version: int = 0
+    worst_ms: float = 0.0
+    """The longest call among them."""
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """What the newest rows are alike in; each list has its largest group first."""
+
+    attempts: Sequence[Alike] = ()
+    """Calls of providers: provider, verdict, code."""
+    failures: Sequence[Alike] = ()
+    """Deliveries that ended badly, a sample: tenant, type, provider, reason, code, template and its version."""
+    waits: Sequence[Alike] = ()
+    """Deliveries that were put back: tenant, reason."""
+    arrivals: Sequence[Alike] = ()
+    """Notifications: tenant, type, priority."""
+    letters: Sequence[Alike] = ()
+    """Open dead letters: tenant, type, channel, provider, reason, code, template and its version."""
+    undecidable: int = 0
+    """Notifications that broke their own decision."""
+
+
 class Insights(Protocol):
     """The read side: what operators, pages and callers ask. Never blocks a writer."""
 
@@ -732,3 +771,8 @@ class Insights(Protocol):
         ...
 
     async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger: ...
+
+    async def recent(self, since: int, until: int, limit: int) -> Recent:
+        """What the newest rows between two moments (ms since the epoch) are alike in. At most `limit` rows of each
+        kind are looked at, the newest first by the receipt of their notification, however much is stored."""
+        ...

@@ -25,6 +25,7 @@ from bellhouse.ports.store import (
     KeyReused,
     ListQuery,
     NewsRow,
+    Recent,
     Repeated,
     Retirement,
     Settlement,
@@ -503,3 +504,38 @@ class StoreSuite:
         rest = await house.insights.list(ListQuery(tenant, "u0", before=mine[-1].id))
         assert rest == [(items[0], "waiting")]
         assert len(await house.insights.list(ListQuery(tenant, since=NOON + 3))) == 3
+
+    async def test_the_newest_rows_are_counted_in_groups(self, house: Any) -> None:
+        claims = await self._claims(house, 3)
+        tenant = claims[0].notification.tenant
+        ends = [outcome(claims[0], "sent"), outcome(claims[1], "failed")]
+        ends.append(outcome(claims[2], "waiting", again_at=NOON + HOUR))
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        await house.deliver.settle(Settlement(ends, intents=[intent]))
+        recent = await house.insights.recent(NOON - HOUR, NOON + HOUR, 100)
+        (came,) = recent.arrivals
+        assert (came.count, came.tenant, came.type, came.priority) == (3, tenant, "greeting", "normal")
+        (bad,) = recent.failures
+        assert (bad.count, bad.tenant, bad.type, bad.reason) == (1, tenant, "greeting", "test")
+        assert (bad.provider, bad.template, bad.template_version) == ("fcm", "greeting", 1)
+        assert [(wait.count, wait.tenant, wait.reason) for wait in recent.waits] == [(1, tenant, "test")]
+
+    async def test_what_is_older_and_what_is_beyond_the_limit_is_not_counted(self, house: Any) -> None:
+        await self._accepted(house, 3)
+        recent = await house.insights.recent(NOON - HOUR, NOON + HOUR, 2)
+        assert [came.count for came in recent.arrivals] == [2]
+        for since, until in ((NOON + HOUR, NOON + 2 * HOUR), (NOON - HOUR, NOON)):
+            assert await house.insights.recent(since, until, 100) == Recent()
+
+    async def test_open_dead_letters_are_counted_by_the_template_that_made_them(self, house: Any) -> None:
+        claims = await self._claims(house, 2)
+        letters = [DeadLetter(c.delivery, c.notification, "dead_lettered:not_rendered", NOON) for c in claims]
+        intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
+        dead = [outcome(c, "dead_lettered") for c in claims]
+        await house.deliver.settle(Settlement(dead, letters, intents=[intent]))
+        (found,) = (await house.insights.recent(NOON - HOUR, NOON + HOUR, 100)).letters
+        assert (found.count, found.reason, found.channel) == (2, "dead_lettered:not_rendered", "push")
+        assert (found.template, found.template_version, found.type) == ("greeting", 1, "greeting")
+        await house.dead_letters.discard([claims[0].delivery.id], None, NOON, "op", "over")
+        (left,) = (await house.insights.recent(NOON - HOUR, NOON + HOUR, 100)).letters
+        assert left.count == 1

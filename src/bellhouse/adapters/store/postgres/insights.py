@@ -9,10 +9,11 @@ from bellhouse.adapters.store.postgres.database import Connection, Database, Row
 from bellhouse.adapters.store.postgres.events import InFlight
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.postgres.recount import Recount
+from bellhouse.adapters.store.recent import bad_ends, recent_of, span, waiting
 from bellhouse.adapters.store.stories import bounds, matches, story_of
-from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of
+from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, notification_of
 from bellhouse.domain.notification import Notification
-from bellhouse.ports.store import Ledger, ListQuery, Story
+from bellhouse.ports.store import Ledger, ListQuery, Recent, Story
 
 _SQL: Final = queries("insights")
 _SCAN: Final = 20_000
@@ -67,6 +68,19 @@ class PostgresInsights:
     async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
         async with self._snapshot() as connection:
             return await self._recount.ledger(connection, tenant, now, recount)
+
+    async def recent(self, since: int, until: int, limit: int) -> Recent:
+        low, high = span(since, until)
+        async with self._snapshot() as connection:
+            events = await connection.fetch(_SQL["recent_events"], low, high, limit)
+            arrivals = await connection.fetch(_SQL["recent_notifications"], low, high, limit)
+            letters = await connection.fetch(_SQL["recent_letters"], low, high, limit)
+            decided = await connection.fetch(_SQL["recent_decisions"], low, high, limit)
+            asked = sorted({notification_of(event[0]) for event in (*bad_ends(events), *waiting(events))})
+            notifications = dict(await connection.fetch(_SQL["notifications"], asked))
+            decisions = dict(await connection.fetch(_SQL["decisions"], asked))
+        came = [row[0] for row in arrivals]
+        return recent_of(events, came, letters, [tuple(row) for row in decided], notifications, decisions)
 
 
 async def _recipient(connection: Connection, query: ListQuery) -> Any:

@@ -1,20 +1,21 @@
 """The read side: stories, lists and the ledger, on a connection and a thread of its own."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import apsw
 
 from bellhouse.adapters.store.codec import decode_decision, decode_notification
+from bellhouse.adapters.store.recent import bad_ends, recent_of, span, waiting
 from bellhouse.adapters.store.sqlite.database import Database, Row, translated
 from bellhouse.adapters.store.sqlite.events import InFlight
 from bellhouse.adapters.store.sqlite.recount import read_ledger
 from bellhouse.adapters.store.stories import bounds, matches, story_of
-from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, made_at
+from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, made_at, notification_of
 from bellhouse.domain.notification import Notification
-from bellhouse.ports.store import Ledger, ListQuery, Story
+from bellhouse.ports.store import Ledger, ListQuery, Recent, Story
 
 _SCAN: Final = 20_000
 """Rows that one list may look at; a narrower question answers from fewer."""
@@ -63,6 +64,9 @@ class SqliteInsights:
 
     async def ledger(self, tenant: TenantNo | None, now: int, recount: bool) -> Ledger:
         return await self._ask(lambda reader: read_ledger(reader, tenant, now, recount))
+
+    async def recent(self, since: int, until: int, limit: int) -> Recent:
+        return await self._ask(lambda reader: _recent(reader, (*span(since, until), limit)))
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -138,3 +142,34 @@ def _is_older(reader: Reader, segment: int, oldest: bytes) -> bool:
     """Whether everything before this segment is older than the question asks for."""
     row = reader.run("SELECT id FROM recipient_notifications WHERE segment = ? LIMIT 1", (segment,)).fetchall()
     return bool(row) and made_at(row[0][0]) + 60_000 < made_at(oldest)
+
+
+def _recent(reader: Reader, window: tuple[bytes, bytes, int]) -> Recent:
+    """Each read walks its primary key downwards from the newest row, and ends at its limit."""
+    events = reader.run(
+        "SELECT id, state, at, detail FROM delivery_events "
+        "WHERE id >= ? AND id < ? AND kind = 0 ORDER BY id DESC LIMIT ?",
+        window,
+    ).fetchall()
+    arrivals = reader.run(
+        "SELECT record FROM notifications WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?", window
+    ).fetchall()
+    letters = reader.run(
+        "SELECT tenant, type, channel, provider, reason, code, at, record FROM dead_letters "
+        "WHERE state = 'open' AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?",
+        window,
+    ).fetchall()
+    decided = reader.run(
+        "SELECT state, CASE state WHEN 'suppressed' THEN record END FROM decisions "
+        "WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?",
+        window,
+    ).fetchall()
+    asked = {notification_of(event[0]) for event in (*bad_ends(events), *waiting(events))}
+    notifications = _records(reader, "notifications", asked)
+    decisions = _records(reader, "decisions", asked)
+    return recent_of(events, [row[0] for row in arrivals], letters, decided, notifications, decisions)
+
+
+def _records(reader: Reader, table: str, ids: Collection[bytes]) -> dict[bytes, bytes]:
+    rows = reader.many(f"SELECT id, record FROM {table} WHERE id = ?", [(one,) for one in sorted(ids)])
+    return dict(rows.fetchall())

@@ -1,0 +1,240 @@
+"""Collects the doctor's facts: asks metrics twice, health and the API once, and looks at the folder and a log."""
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from bellhouse.adapters.clock import SystemClock
+from bellhouse.app.folder import read_run_file
+from bellhouse.app.locks import holder
+from bellhouse.ops.doctor.facts import Facts, ProcessFacts, ServerFacts
+from bellhouse.ops.doctor.logs import read_log
+from bellhouse.ops.doctor.prometheus import METERS, reading_of
+from bellhouse.ops.doctor.readings import breakers_of, facts_of_metrics, levers_of, with_ledger, with_store
+from bellhouse.ops.doctor.samples import Key, Reading, between, parse
+
+_PATIENCE_S: Final = 10.0
+"""One answer may take so long; all of them together end well within two minutes."""
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Whom to ask, and how long to look."""
+
+    url: str | None = None
+    key: str | None = None
+    data: Path | None = None
+    """The data folder, where it is on this machine."""
+    metrics: tuple[str, ...] = ()
+    """Addresses of `/metrics`; without any, the server's own."""
+    prometheus: str | None = None
+    """A Prometheus that scrapes all of them: it gives windows of its own."""
+    window_s: float = 5.0
+    log: Iterable[str] | None = None
+    test_providers: bool = False
+
+
+class Unanswered(Exception):
+    """Who was asked gave no answer, or one that says nothing."""
+
+
+def examine(request: Request) -> Facts:
+    """Collect everything that can be had; what cannot is named in `gaps`. Changes nothing, raises nothing of a server's
+    doing."""
+    gaps: list[str] = []
+    reading, dead = _metrics(request, gaps)
+    facts = facts_of_metrics(reading, SystemClock().now() / 1000)
+    facts = msgspec.structs.replace(facts, dead_targets=dead, server=_server(request))
+    facts = _of_folder(facts, request.data)
+    if request.url is not None and facts.server.answers:
+        facts = _of_api(facts, request.url, request.key, gaps)
+        if request.test_providers:
+            facts = _tested(facts, request.url, request.key, gaps)
+    if request.log is not None:
+        facts = msgspec.structs.replace(facts, log=read_log(request.log))
+    return msgspec.structs.replace(facts, gaps=tuple(gaps))
+
+
+# --- metrics ---
+
+
+def _metrics(request: Request, gaps: list[str]) -> tuple[Reading, tuple[str, ...]]:
+    """The reading, and the addresses that did not answer."""
+    if request.prometheus is not None:
+        try:
+            return _of_prometheus(request.prometheus), ()
+        except Unanswered as error:
+            gaps.append(f"Prometheus at {request.prometheus}: {error}")
+    targets = request.metrics or ((f"{request.url}/metrics",) if request.url else ())
+    if not targets:
+        return Reading(), ()
+    clock = SystemClock()
+    began = clock.monotonic()
+    first, dead = _scraped(targets)
+    if not first:
+        # The server's own address is told apart by what is said of the server itself.
+        return Reading(), dead if request.metrics else ()
+    clock.pause(request.window_s)
+    last, gone = _scraped(targets)
+    dead = dead or gone
+    return between(first, last or first, clock.monotonic() - began), dead if request.metrics else ()
+
+
+def _scraped(targets: Sequence[str]) -> tuple[dict[Key, float], tuple[str, ...]]:
+    found: dict[Key, float] = {}
+    dead = []
+    with ThreadPoolExecutor(min(16, len(targets))) as pool:
+        for target, text in zip(targets, pool.map(_text_or_none, targets), strict=True):
+            if text is None:
+                dead.append(target)
+            else:
+                found.update(parse(text, urlsplit(target).netloc if len(targets) > 1 else ""))
+    return found, tuple(dead)
+
+
+def _text_or_none(url: str) -> str | None:
+    address = url if "://" in url else f"http://{url}"
+    try:
+        status, body = _ask("GET", address if urlsplit(address).path else f"{address}/metrics")
+    except Unanswered:
+        return None
+    return body.decode("utf-8", "replace") if status == _OK else None
+
+
+def _of_prometheus(url: str) -> Reading:
+    def ask(query: str) -> Any:
+        answer = _json("GET", f"{url.rstrip('/')}/api/v1/query?query={quote(query)}", None)
+        return answer.get("data", {}).get("result", ())
+
+    with ThreadPoolExecutor(4) as pool:
+        return reading_of(dict(zip(METERS, pool.map(ask, METERS.values()), strict=True)))
+
+
+# --- the server ---
+
+
+def _server(request: Request) -> ServerFacts:
+    alive = None
+    if request.data is not None and request.data.is_dir() and (request.data / "lock").exists():
+        alive = holder(request.data / "lock") is not None
+    if request.url is None:
+        asked = alive is not None or request.data is not None
+        return ServerFacts(asked, "", not asked, "no address of it is known", supervisor_alive=alive)
+    try:
+        _ask("GET", f"{request.url}/healthz")
+        status, body = _ask("GET", f"{request.url}/readyz")
+    except Unanswered as error:
+        return ServerFacts(True, request.url, False, str(error), supervisor_alive=alive)
+    if status == _OK:
+        checks = {row["name"]: row.get("detail", "") for row in _decoded(body).get("checks", ())}
+        return ServerFacts(True, request.url, True, "", True, checks, supervisor_alive=alive)
+    said = str(_decoded(body).get("detail", f"status {status}"))
+    failed = {name: words for name, _, words in (part.partition(": ") for part in said.split("; "))}
+    return ServerFacts(True, request.url, True, "", False, failed, tuple(failed), alive)
+
+
+def _of_folder(facts: Facts, data: Path | None) -> Facts:
+    """What can be seen of processes and their volume from the machine that they run on."""
+    if data is None or not data.is_dir():
+        return facts
+    volume = os.statvfs(data)
+    running = read_run_file(data)
+    roles = {} if running is None else running.roles
+    processes = tuple(_with_life(one, roles.get(one.role)) for one in facts.processes)
+    return msgspec.structs.replace(
+        facts,
+        processes=processes,
+        folder_free=float(volume.f_bavail * volume.f_frsize),
+        folder_size=float(volume.f_blocks * volume.f_frsize),
+    )
+
+
+def _with_life(one: ProcessFacts, pid: int | None) -> ProcessFacts:
+    if pid is None:
+        return one
+    return msgspec.structs.replace(one, alive=Path(f"/proc/{pid}").exists() if Path("/proc").exists() else None)
+
+
+def _of_api(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
+    def get(path: str) -> Any:
+        return _json("GET", url + path, key)
+
+    steps: tuple[tuple[str, Callable[[Facts, Any], Facts]], ...] = (
+        ("/v1/breakers", lambda known, answer: msgspec.structs.replace(known, breakers=breakers_of(answer))),
+        ("/v1/diagnosis", with_store),
+        ("/v1/ledger", with_ledger),
+        ("/v1/levers", lambda known, answer: msgspec.structs.replace(known, levers=levers_of(answer))),
+    )
+    for path, put in steps:
+        try:
+            facts = put(facts, get(path))
+        except (Unanswered, KeyError, TypeError, ValueError, AttributeError) as error:
+            gaps.append(f"{path}: {error}")
+    return facts
+
+
+def _tested(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
+    """The verdict of one dry call of each provider."""
+    providers = []
+    for one in facts.providers:
+        try:
+            answer = _json("POST", f"{url}/v1/providers/{quote(one.name)}/test", key)
+        except Unanswered as error:
+            gaps.append(f"test of {one.name}: {error}")
+            providers.append(one)
+            continue
+        said = [str(answer[name]) for name in ("verdict", "code", "detail", "reason", "words") if answer.get(name)]
+        verdict = said[0] if said else "accepted"
+        tested = msgspec.structs.replace(one, tested=verdict, tested_words=" ".join(said[1:]) or verdict)
+        providers.append(tested)
+    return msgspec.structs.replace(facts, providers=tuple(providers))
+
+
+# --- HTTP ---
+
+
+def _json(method: str, url: str, key: str | None) -> Any:
+    status, body = _ask(method, url, key)
+    answer = _decoded(body)
+    if status >= 400:
+        if status == _NOT_FOUND:
+            raise Unanswered("this server has no such route")
+        raise Unanswered(str(answer.get("detail") or f"status {status}"))
+    return answer
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _ask(method: str, url: str, key: str | None = None) -> tuple[int, bytes]:
+    """Status and body. Raises Unanswered where there is no answer."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
+    try:
+        connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE_S)
+        try:
+            connection.request(method, target or "/", headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+    except TimeoutError:
+        raise Unanswered(f"no answer within {_PATIENCE_S:g} s") from None
+    except (OSError, socket.gaierror, http.client.HTTPException, ValueError) as error:
+        raise Unanswered(str(error) or type(error).__name__) from None
