@@ -228,7 +228,7 @@ def test_dead_letters_are_listed_with_where_to_go_on(run, server):
 
 def test_breakers_are_forced_by_name(run, server):
     row = {"channel": "email", "provider": "sendgrid", "state": "open", "forced": "open", "failures": 0,
-           "changed_at": None}  # fmt: skip
+           "reason": "", "changed_at": None}  # fmt: skip
     for act in ("open", "close", "reset"):
         server.answers[f"POST /v1/breakers/sendgrid/{act}"] = (200, {"breakers": [row]})
         assert "sendgrid" in run("breaker", act, "sendgrid", "--url", server.url)[1]

@@ -114,6 +114,7 @@ async def test_a_person_can_read_a_breaker_in_redis(house: House, mortal_valkey:
         "failures": 5,
         "probe_owner": "worker-1",
         "version": 1,
+        "reason": "failures",
     }
 
 

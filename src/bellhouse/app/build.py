@@ -8,16 +8,17 @@ import msgspec
 from bellhouse.adapters.cache.memory import MemoryCache
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
-from bellhouse.app.gauges import GaugeSources, StoreGauges
+from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.app.processes import Role
-from bellhouse.app.providers import Clients, Making, make_accounts, public_url, used
+from bellhouse.app.providers import Clients, Making, make_accounts, public_url, silence_settings, used
 from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of, volume_of
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
 from bellhouse.app.vitals import Vitals
+from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Priority
 from bellhouse.observability.exporter import Exporter
@@ -110,7 +111,8 @@ def build(parts: Parts) -> Sequence[Service]:
     critical, others = (parts.role != "bulk"), (parts.role != "api")
     if critical:
         accounts, clients = make_accounts(making, store.catalogue, parts.logbook, owner, CRITICAL_PART)
-        services += [Clients(clients), *lanes(ground, accounts, ("critical",))]
+        services += [Clients(clients), AcceptanceTeller(accounts, store.signs, parts.clock, "acceptances-critical")]
+        services += lanes(ground, accounts, ("critical",))
         services += routers(ground, ("critical",))
     if others:
         services += _bulk(parts, store, metrics, ground, f"{owner}-bulk")
@@ -148,13 +150,23 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     clock, logbook, batches = parts.clock, parts.logbook, parts.settings.batches
     accounts, clients = make_accounts(ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART)
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
+    silence = silence_settings(parts.settings)
     sources = GaugeSources(
-        store.log, store.catalogue, store.dead_letters, store.due, None, clock, store.database.wal_bytes
+        store.log,
+        store.catalogue,
+        store.dead_letters,
+        store.due,
+        None,
+        clock,
+        store.database.wal_bytes,
+        silences=Silences(accounts.sheets, store.signs, silence),
     )
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
         *routers(ground, priorities_of("bulk")),
         Clients(clients),
+        AcceptanceTeller(accounts, store.signs, clock),
+        SilenceWatch(accounts.sheets, store.signs, store.catalogue, AlwaysHeld(), clock, logbook, silence),
         *lanes(ground, accounts, priorities_of("bulk")),
         DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, AlwaysHeld(), clock, logbook),

@@ -11,10 +11,10 @@ from bellhouse.adapters.log.kafka import KafkaConfig, KafkaLog
 from bellhouse.adapters.store.postgres import PostgresStore
 from bellhouse.adapters.store.postgres.migrate import steps
 from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_config
-from bellhouse.app.gauges import GaugeSources, StoreGauges
+from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import Membership, StoreLease
-from bellhouse.app.providers import Clients, Making, make_accounts, public_url, used
+from bellhouse.app.providers import Clients, Making, make_accounts, public_url, silence_settings, used
 from bellhouse.app.roles import Play
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived
@@ -23,6 +23,7 @@ from bellhouse.app.side_door import side_door
 from bellhouse.app.vitals import Probe, Vitals
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
 from bellhouse.deliver.shares import SharedRates
+from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.words import PRIORITIES, Priority
 from bellhouse.observability.alone import OwnExposition
@@ -218,6 +219,7 @@ def _workers(ground: _Ground, stores: Sequence[tuple[PostgresStore, tuple[Priori
     services: list[Service] = [
         SharedRates(ground.process, accounts, lambda: members.members, ground.redises.cache, stage.clock),
         Clients(clients),
+        AcceptanceTeller(accounts, ground.store.signs, stage.clock),
     ]
     for store, priorities in stores:
         services += lanes(_lane_ground(ground, store), accounts, priorities, channels)
@@ -235,8 +237,10 @@ def _scheduler(ground: _Ground, carrier: PostgresStore) -> list[Service]:
             DueReleaser(due, store.doorbell, clock, logbook, settings.batches.due, f"due{name}"),
             ParkedReleaser(due, accounts, ground.lease(f"parked{name}"), clock, logbook, f"parked{name}"),
         ]
+    silence = silence_settings(settings)
     return [
         *services,
+        SilenceWatch(accounts.sheets, store.signs, ground.breakers, ground.lease("silence"), clock, logbook, silence),
         Sweeper(ground.log, store.ingest, ground.lease("sweep"), clock, logbook),
         Upkeep(store.upkeep, ground.lease("upkeep"), clock, logbook, settings.store.retention_days),
     ]
@@ -258,6 +262,7 @@ def _exporter(ground: _Ground) -> list[Service]:
     clock, logbook = stage.clock, stage.logbook
     lease = ground.lease("exporter")
     reconciler = Reconciler(store.insights, lease, clock, logbook)
+    accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
     sources = GaugeSources(
         ground.log,
         ground.breakers,
@@ -266,6 +271,7 @@ def _exporter(ground: _Ground) -> list[Service]:
         store.outbox,
         clock,
         partitions_ahead=store.upkeep.days_ahead,
+        silences=Silences(accounts.sheets, store.signs, silence_settings(stage.settings)),
     )
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [

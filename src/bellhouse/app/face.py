@@ -12,6 +12,7 @@ from bellhouse.app.readiness import Backlog, with_accepting
 from bellhouse.app.server import HttpServer
 from bellhouse.app.stores import Store
 from bellhouse.confirm.api import CallbackDoor
+from bellhouse.confirm.heard import Heard
 from bellhouse.confirm.settle import NewsSettler
 from bellhouse.ingest.degrade import Volume
 from bellhouse.ingest.steps import Lookout, Steps
@@ -49,12 +50,13 @@ def face(ground: Ground, listener: socket.socket) -> list[Service]:
     limits = Limits(**settings.limits.model_dump(exclude={"recipient_per_minute"}))
     limits = msgspec.structs.replace(limits, connections=connections_within(limits.connections))
     steps = Steps(limits, clock, ground.metrics, ground.logbook)
-    app = build_asgi(_services(ground, limits, steps))
+    heard = Heard(ground.store.signs, clock)
+    app = build_asgi(_services(ground, limits, steps, heard))
     lookout = Lookout(steps, lambda: ground.backlog.waiting, ground.volume, clock)
-    return [ground.backlog, lookout, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
+    return [ground.backlog, lookout, heard, HttpServer(app, limits, listener, clock, settings.drain_timeout_s)]
 
 
-def _services(ground: Ground, limits: Limits, steps: Steps) -> Services:
+def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Services:
     store, settings = ground.store, ground.making.settings
 
     async def exposition() -> bytes:
@@ -73,7 +75,7 @@ def _services(ground: Ground, limits: Limits, steps: Steps) -> Services:
         logbook=ground.logbook,
         renderer=ground.renderer,
         pepper=ground.pepper,
-        callbacks=_callbacks(ground),
+        callbacks=_callbacks(ground, heard),
         readiness=with_accepting(ground.readiness, steps),
         metrics=exposition,
         steps=steps,
@@ -82,7 +84,7 @@ def _services(ground: Ground, limits: Limits, steps: Steps) -> Services:
     )
 
 
-def _callbacks(ground: Ground) -> CallbackDoor:
-    settler = NewsSettler(ground.store.confirm, ground.clock, ground.metrics)
+def _callbacks(ground: Ground, heard: Heard) -> CallbackDoor:
+    settler = NewsSettler(ground.store.confirm, ground.clock, ground.metrics, heard)
     readers = make_readers(ground.making)
     return CallbackDoor(readers, settler, ground.making.public_url, ground.clock, ground.metrics, ground.logbook)

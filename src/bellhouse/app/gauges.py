@@ -6,13 +6,15 @@ from typing import Final
 
 import msgspec
 
+from bellhouse.deliver.silence import SilenceSettings, silence_ms
 from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import CHANNELS, Channel, Priority
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable
-from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending
+from bellhouse.ports.provider import Sheet
+from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending, Sign, SignStore
 from bellhouse.ports.telemetry import (
     BreakerReading,
     DeadLetterDepth,
@@ -37,6 +39,24 @@ class GaugeSources(msgspec.Struct, frozen=True):
     wal_bytes: Callable[[], int] = lambda: 0
     partitions_ahead: Callable[[int], Awaitable[int]] | None = None
     """For how many days after the one of a moment (ms) the store has partitions; None where it has none."""
+    silences: "Silences | None" = None
+
+
+class Silences(msgspec.Struct, frozen=True):
+    """How the silence of providers is told."""
+
+    order: Mapping[Channel, Sequence[Sheet]]
+    signs: SignStore
+    settings: SilenceSettings
+
+    async def read(self, now: int) -> Sequence[Silence]:
+        """Of every provider that sends callbacks."""
+        signs = await self.signs.signs()
+        sheets = {sheet.name: sheet for sheets in self.order.values() for sheet in sheets if sheet.confirms}
+        return [
+            Silence(name, silence_ms(sheet, signs.get(name, Sign()), now, self.settings) / 1000)
+            for name, sheet in sheets.items()
+        ]
 
 
 class StoreGauges:
@@ -105,7 +125,8 @@ class StoreGauges:
         return StoreReading(self._in_log + waiting, self._sources.wal_bytes())
 
     async def silences(self) -> Sequence[Silence]:
-        return ()
+        asked = self._sources.silences
+        return () if asked is None else await asked.read(self._sources.clock.now())
 
     async def probes(self) -> Sequence[ProbeReading]:
         return ()

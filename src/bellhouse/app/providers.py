@@ -18,6 +18,7 @@ from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker, BreakerSettings
 from bellhouse.deliver.cap import CappedLimiter
 from bellhouse.deliver.limits import Bucket, Limiter
+from bellhouse.deliver.silence import SilenceSettings
 from bellhouse.domain.words import CHANNELS, Channel
 from bellhouse.observability.skew import Skew
 from bellhouse.ports.clock import Clock
@@ -135,6 +136,11 @@ def make_accounts(
     order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in channels}
     made = Accounts(order, breakers, making.clock, logbook)
     return made, [account.provider for account in accounts.values()]
+
+
+def silence_settings(settings: Settings) -> SilenceSettings:
+    """When a provider's silence is noticed."""
+    return SilenceSettings(settings.breaker.silent_accepted, round(settings.breaker.silent_s * 1000))
 
 
 def breaker_settings(settings: Settings) -> BreakerSettings:

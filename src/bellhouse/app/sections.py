@@ -249,6 +249,16 @@ class Breaker(Section):
         0.2, "share", "At volume, the share of the recent calls that must have failed as well", gt=0, le=1
     )
     open_ms: int = setting(30_000, "ms", "How long it stays open before one probe is let through", ge=1)
+    silent_s: float = setting(
+        900.0,
+        "s",
+        "How long a provider that used to confirm may accept messages without confirming any before its breaker opens, "
+        "where another one can take over; 0 never opens it for that",
+        ge=0,
+    )
+    silent_accepted: int = setting(
+        20, "messages", "How many it must have accepted since its last callback: fewer may all be late", ge=1
+    )
 
 
 class Limits(Section):

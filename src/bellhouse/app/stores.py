@@ -13,6 +13,7 @@ from bellhouse.ports.store import (
     Insights,
     RecipientStore,
     RouteStore,
+    SignStore,
 )
 
 
@@ -41,3 +42,5 @@ class Store(Protocol):
     def dead_letters(self) -> DeadLetterStore: ...
     @property
     def insights(self) -> Insights: ...
+    @property
+    def signs(self) -> SignStore: ...

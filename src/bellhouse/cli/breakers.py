@@ -41,5 +41,5 @@ def _show(answer: dict[str, Any], json: bool) -> None:
     if json:
         show.as_json(answer)
         return
-    names = ("channel", "provider", "state", "forced", "failures", "changed_at")
+    names = ("channel", "provider", "state", "forced", "failures", "reason", "changed_at")
     show.table(names, [[row[name] for name in names] for row in answer["breakers"]], "There are no breakers yet.")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -32,6 +32,10 @@ _MOST: Final = 300
 _COMPLAINTS: Final = ("complaint", "spamreport")
 
 
+def _unheard(_: str) -> None:
+    """Nobody listens."""
+
+
 class NewsBusy(Exception):
     """More news than can be written: answer 503 with Retry-After, the provider repeats the callback."""
 
@@ -43,8 +47,12 @@ class NewsSettler:
     What arrived while the last commit ran is the next one's batch: no timer, no queue of its own.
     """
 
-    def __init__(self, store: ConfirmStore, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, store: ConfirmStore, clock: Clock, telemetry: Telemetry, heard: Callable[[str], None] = _unheard
+    ) -> None:
+        """`heard` is told which providers have news of messages of ours."""
         self._store = store
+        self._heard = heard
         self._clock = clock
         self._telemetry = telemetry
         self._waiting: list[tuple[str, Sequence[News], asyncio.Future[None]]] = []
@@ -103,6 +111,8 @@ class NewsSettler:
 
     async def _settle(self, provider: str, rows: Sequence[NewsRow]) -> None:
         result = await self._store.news(rows)
+        if result.unmatched < len(rows):
+            self._heard(provider)
         self._measure(provider, result.moved, rows)
         self._telemetry.callbacks(provider, "applied", len(rows) - result.repeated - result.unmatched)
         self._telemetry.callbacks(provider, "duplicate", result.repeated)

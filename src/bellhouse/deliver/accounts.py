@@ -56,6 +56,8 @@ class Account:
         """Channels whose probe this process has claimed and not sent yet."""
         self.changes: list[tuple[Channel, Transition]] = []
         """What its breakers have done and nobody has logged yet."""
+        self.accepted = 0
+        """Messages that it has accepted and nobody has noted yet."""
         self._clock = clock
         self._successes: Counter[Channel] = Counter()
         self._dead: deque[bool] = deque(maxlen=_RECENT)
@@ -65,6 +67,7 @@ class Account:
         match verdict:
             case Accepted():
                 self._successes[channel] += 1
+                self.accepted += 1
                 self._dead.append(False)
             case TokenInvalid():
                 self._successes[channel] += 1
@@ -157,6 +160,11 @@ class Accounts:
     def each(self) -> Sequence[Account]:
         """Every account once."""
         return list({account.name: account for _, account in self._all()}.values())
+
+    @property
+    def sheets(self) -> Mapping[Channel, Sequence[Sheet]]:
+        """The sheets of each channel's providers, in order."""
+        return {channel: [account.sheet for account in accounts] for channel, accounts in self._order.items()}
 
     def named(self, channel: Channel, name: str) -> Account | None:
         """A channel's account by its name."""

@@ -7,6 +7,9 @@
 It opens after a run of failures that are the provider's fault; at volume only when they are a share of the recent
 calls too, since at 17,000 calls a second of which a tenth fail, a run of five comes every few seconds. It knows one
 process's calls; its row is shared by compare-and-set (`row`, `restore`), so that one probe goes out among all.
+
+One that was opened because its provider confirms nothing (`silence`) is not closed by a probe that is accepted: the
+provider accepts everything. It waits longer between probes, and closes when the provider is heard.
 """
 
 from collections.abc import Iterable
@@ -16,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import BreakerRow, BreakerState, Forced
+from bellhouse.ports.store import BreakerReason, BreakerRow, BreakerState, Forced
 
 FAILURES: Final = 5
 FAILED_SHARE: Final = 0.2
@@ -27,6 +30,8 @@ OPEN_MS: Final = 30_000
 PROBE_TIMEOUT_MS: Final = 15_000
 RAMP_MS: Final = 10_000
 RAMP_FLOOR: Final = 0.05
+SILENT_WAITS: Final = 10
+"""How many times longer a silent provider waits for each probe: what it accepts may be lost."""
 
 _BUCKETS: Final = 10
 
@@ -73,6 +78,7 @@ class Breaker:
         "owner",
         "probe_owner",
         "provider",
+        "reason",
         "state",
         "unpublished",
         "version",
@@ -93,6 +99,8 @@ class Breaker:
         """Whether it has changed since."""
         self.state: BreakerState = "closed"
         self.forced: Forced = "none"
+        self.reason: BreakerReason = "failures"
+        """Why it is not closed."""
         self.changed_at = 0
         self.failures = 0
         self.probe_owner = ""
@@ -118,6 +126,8 @@ class Breaker:
         if self.forced != "none" or self.state == "closed":
             return False
         wait = self._settings.open_ms if self.state == "open" else self._settings.probe_timeout_ms
+        if self.reason == "silent" and self.state == "open":
+            wait *= SILENT_WAITS
         return self._elapsed(now) >= wait
 
     def record(self, outcomes: Iterable[bool], now: int) -> Transition | None:
@@ -137,7 +147,9 @@ class Breaker:
             self.failures = 0
             self._recent.add(now, count, 0)
             return None
-        return self._change("closed", now) if self._is_probing() else None
+        if not self._is_probing():
+            return None
+        return self._change("open" if self.reason == "silent" else "closed", now)
 
     def failed(self, now: int, count: int = 1) -> Transition | None:
         """Take in `count` failures in a row that are the provider's fault."""
@@ -158,6 +170,7 @@ class Breaker:
     def force(self, forced: Forced, now: int) -> Transition | None:
         """An operator's override: `open`, `closed`, or `none`, which also closes it and forgets what it had counted."""
         self.forced = forced
+        self.reason = "failures"
         self.unpublished = True
         return self._change("open" if forced == "open" else "closed", now)
 
@@ -172,6 +185,7 @@ class Breaker:
             self.failures,
             self.probe_owner,
             self.version + 1,
+            self.reason,
         )
 
     def published(self, row: BreakerRow) -> None:
@@ -190,6 +204,7 @@ class Breaker:
         old, differs = self.state, (row.state, row.changed_at) != (self.state, self.changed_at)
         self.state, self.forced, self.changed_at = row.state, row.forced, row.changed_at
         self.probe_owner, self.version, self.unpublished = row.probe_owner, row.version, False
+        self.reason = row.reason
         if differs:
             self.failures = 0 if row.state == "closed" else row.failures
             self._recent.clear()
@@ -209,6 +224,7 @@ class Breaker:
         self.state, self.changed_at, self.probe_owner, self.unpublished = new, now, "", True
         if new == "closed":
             self.failures = 0
+            self.reason = "failures"
             self._recent.clear()
         return Transition(old, new, failures) if old != new else None
 

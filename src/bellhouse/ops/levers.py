@@ -34,6 +34,8 @@ class BreakerView(msgspec.Struct, frozen=True):
     """What an operator forces: it stays so until it is reset."""
     failures: int
     """Consecutive failures that were the provider's fault."""
+    reason: str
+    """Why it is not closed by itself: `failures`, or `silent`: it accepts messages and confirms none."""
     changed_at: str | None
 
 
@@ -175,4 +177,7 @@ def _forced(provider: str, channel: Channel, act: BreakerAct, now: int, version:
 
 
 def _view(row: BreakerRow) -> BreakerView:
-    return BreakerView(row.provider, row.channel, row.state, row.forced, row.failures, rfc3339_or_none(row.changed_at))
+    reason = row.reason if row.state != "closed" and row.forced == "none" else ""
+    return BreakerView(
+        row.provider, row.channel, row.state, row.forced, row.failures, reason, rfc3339_or_none(row.changed_at)
+    )

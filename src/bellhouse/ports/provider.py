@@ -32,6 +32,8 @@ class Sheet(msgspec.Struct, frozen=True):
     """How long one call may take before its outcome is unknown."""
     confirms: bool = False
     """Whether callbacks report what became of a message; without them `sent` is the last word."""
+    confirmed_by: Literal["provider", "device"] = "provider"
+    """Who sends them: the provider itself, or the app on the recipient's device, where it knows how to."""
     unknown_wait_s: float = 5.0
     """How long an unknown outcome waits for a callback before the policy decides."""
     status_page: str | None = None

@@ -29,6 +29,7 @@ from bellhouse.ports.store import (
     Repeated,
     Retirement,
     Settlement,
+    Sign,
     Suppression,
 )
 from bellhouse.testing.records import (
@@ -470,6 +471,26 @@ class StoreSuite:
         assert await house.catalogue.change_breaker(row, 0)
         assert not await other.catalogue.change_breaker(row, 0)
         assert await other.catalogue.breakers() == [row]
+
+    # --- signs of life ---
+
+    async def test_what_is_accepted_adds_up_from_the_first_until_somebody_is_heard(self, house: Any) -> None:
+        other = await house.reopen()
+        await house.signs.note_accepted({"twilio": 3, "fcm": 1}, NOON)
+        await other.signs.note_accepted({"twilio": 4}, NOON + 500)
+        signs = await house.signs.signs()
+        assert (signs["twilio"], signs["fcm"]) == (Sign(0, 7, NOON), Sign(0, 1, NOON))
+        await other.signs.note_heard(["twilio", "vonage"], NOON + 900)
+        signs = await house.signs.signs()
+        assert signs == {"twilio": Sign(NOON + 900), "fcm": Sign(0, 1, NOON), "vonage": Sign(NOON + 900)}
+        await house.signs.note_accepted({"twilio": 2}, NOON + 1_000)
+        assert (await other.signs.signs())["twilio"] == Sign(NOON + 900, 2, NOON + 1_000)
+
+    async def test_what_was_accepted_before_somebody_was_heard_is_not_added_afterwards(self, house: Any) -> None:
+        await house.signs.note_heard(["twilio"], NOON)
+        await house.signs.note_accepted({"twilio": 50, "vonage": 5}, NOON - 1)
+        signs = await house.signs.signs()
+        assert (signs["twilio"], signs["vonage"]) == (Sign(NOON), Sign(0, 5, NOON - 1))
 
     # --- readers ---
 

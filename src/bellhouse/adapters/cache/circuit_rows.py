@@ -7,7 +7,7 @@ from typing import Final, get_args
 import msgspec
 
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import BreakerRow, BreakerState, Forced
+from bellhouse.ports.store import BreakerReason, BreakerRow, BreakerState, Forced
 
 Key = tuple[str, Channel]
 
@@ -23,6 +23,7 @@ class _Written(msgspec.Struct, frozen=True):
     failures: int = 0
     probe_owner: str = ""
     version: int = 0
+    reason: BreakerReason = "failures"
 
 
 def key_of(row: BreakerRow) -> Key:
@@ -44,7 +45,9 @@ def texts_of(answer: Sequence[bytes]) -> dict[Channel, bytes]:
 def written(row: BreakerRow) -> bytes:
     """A row as it is written."""
     changed_at = datetime.datetime.fromtimestamp(row.changed_at / 1000, datetime.UTC)
-    return msgspec.json.encode(_Written(row.state, changed_at, row.forced, row.failures, row.probe_owner, row.version))
+    return msgspec.json.encode(
+        _Written(row.state, changed_at, row.forced, row.failures, row.probe_owner, row.version, row.reason)
+    )
 
 
 def read(key: Key, text: bytes | None) -> BreakerRow | None:
@@ -56,7 +59,9 @@ def read(key: Key, text: bytes | None) -> BreakerRow | None:
         changed_at = round(found.changed_at.timestamp() * 1000)
     except (msgspec.MsgspecError, OverflowError):
         return None
-    return BreakerRow(*key, found.state, found.forced, changed_at, found.failures, found.probe_owner, found.version)
+    return BreakerRow(
+        *key, found.state, found.forced, changed_at, found.failures, found.probe_owner, found.version, found.reason
+    )
 
 
 def word(row: BreakerRow | None) -> Forced:

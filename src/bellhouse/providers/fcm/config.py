@@ -57,6 +57,7 @@ class FcmConfig(msgspec.Struct, frozen=True):
             rate_per_second=self.rate_per_second,
             timeout_s=self.timeout_s,
             confirms=bool(self.receipt_secret),
+            confirmed_by="device",
             status_page="https://status.firebase.google.com",
         )
 

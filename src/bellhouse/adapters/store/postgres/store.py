@@ -12,6 +12,7 @@ from bellhouse.adapters.store.postgres.insights import PostgresInsights
 from bellhouse.adapters.store.postgres.members import PostgresMembers
 from bellhouse.adapters.store.postgres.recipients import PostgresRecipients
 from bellhouse.adapters.store.postgres.route import PostgresRoute
+from bellhouse.adapters.store.postgres.signs import PostgresSigns
 from bellhouse.adapters.store.postgres.upkeep import PostgresUpkeep
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell
@@ -47,6 +48,7 @@ class PostgresStore:
         self.catalogue = PostgresCatalogue(self.database, clock, fresh_s)
         self.dead_letters = PostgresDeadLetters(self.database)
         self.insights = PostgresInsights(self.database)
+        self.signs = PostgresSigns(self.database)
         self.members = PostgresMembers(self.database, process)
         self.upkeep = PostgresUpkeep(self.database, days_ahead)
 

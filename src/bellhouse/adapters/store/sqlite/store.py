@@ -14,6 +14,7 @@ from bellhouse.adapters.store.sqlite.log import SqliteLog
 from bellhouse.adapters.store.sqlite.migrate import migrate
 from bellhouse.adapters.store.sqlite.recipients import SqliteRecipients
 from bellhouse.adapters.store.sqlite.route import SqliteRoute
+from bellhouse.adapters.store.sqlite.signs import SqliteSigns
 from bellhouse.ports.doorbell import Doorbell
 
 
@@ -36,6 +37,7 @@ class SqliteStore:
         self.catalogue = SqliteCatalogue(self.database)
         self.dead_letters = SqliteDeadLetters(self.database)
         self.insights = SqliteInsights(self.database)
+        self.signs = SqliteSigns(self.database)
 
     def close(self) -> None:
         self.insights.close()
