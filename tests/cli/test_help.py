@@ -24,13 +24,13 @@ def test_help_imports_nothing_heavy_and_lists_every_command():
     assert "typer" in imported
     assert not imported & HEAVY
     for command in ("serve", "demo", "simulator", "send", "get", "why", "keys", "dlq", "breaker", "ledger", "migrate",
-                    "bench", "config"):  # fmt: skip
+                    "bench", "config", "top"):  # fmt: skip
         assert f"  {command} " in ran.stdout
 
 
 def test_every_command_explains_itself(run):
     for path in (
-        "serve", "demo", "send", "get", "why", "ledger", "migrate", "bench", "config", "config check",
+        "serve", "demo", "top", "send", "get", "why", "ledger", "migrate", "bench", "config", "config check",
         "config default", "simulator", "simulator dial",
         "simulator dials", "simulator receipts", "simulator reset", "keys create", "keys list", "keys revoke",
         "dlq list", "dlq show", "dlq replay", "dlq discard", "breaker list", "breaker open", "breaker close",

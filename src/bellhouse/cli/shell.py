@@ -12,6 +12,7 @@ from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
 from bellhouse.cli.serving import bench, serve
+from bellhouse.cli.top import top
 from bellhouse.cli.tracing import trace
 
 shell = typer.Typer(
@@ -37,6 +38,7 @@ shell.command()(notifications.why)
 shell.command()(trace)
 shell.add_typer(deadletters.dlq, name="dlq")
 shell.add_typer(breakers.breaker, name="breaker")
+shell.command()(top)
 shell.command()(doctor)
 shell.command()(books.ledger)
 shell.command()(books.migrate)

@@ -36,6 +36,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str = "N
         console.print(empty)
 
 
+def drawing(shown: Any) -> None:
+    """Print something that Rich draws."""
+    _console().print(shown)
+
+
 def cell(value: Any) -> str:
     """A value as a table shows it, with nothing in it taken for markup."""
     from rich.markup import escape

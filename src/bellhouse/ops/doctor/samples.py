@@ -72,8 +72,11 @@ class Reading(msgspec.Struct, frozen=True):
     def quantile(self, name: str, share: float, **labels: str) -> float | None:
         """A quantile of a histogram over the window, as Prometheus computes it; None where nothing was observed."""
         buckets: dict[float, float] = {}
-        for found, value in self.grown(f"{name}_bucket"):
-            if all(found.get(label) == wanted for label, wanted in labels.items()):
+        wanted_name = f"{name}_bucket"
+        for key, value in self.increases.items():
+            # Those that did not grow are kept: the one below says where the next one begins.
+            found = dict(key[1]) if key[0] == wanted_name else {}
+            if found and all(found.get(label) == wanted for label, wanted in labels.items()):
                 bound = float(found.get("le", "inf"))
                 buckets[bound] = buckets.get(bound, 0.0) + value
         return _quantile(sorted(buckets.items()), share)
