@@ -82,6 +82,8 @@ def _services() -> Services:
         catalogue=_NOBODY,
         breakers=_NOBODY,
         dead_letters=_NOBODY,
+        levers=_NOBODY,
+        audit=_NOBODY,
         insights=_NOBODY,
         clock=SystemClock(),
         telemetry=NullTelemetry(),

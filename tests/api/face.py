@@ -197,6 +197,8 @@ def make_face(folder: Path, limits: Limits) -> Face:
             catalogue=store.catalogue,
             breakers=store.catalogue,
             dead_letters=store.dead_letters,
+            levers=store.levers,
+            audit=store.levers,
             insights=store.insights,
             clock=clock,
             telemetry=telemetry,

@@ -261,10 +261,17 @@ async def test_dead_letters_are_listed_replayed_once_and_discarded(face: Face) -
     assert rest["dead_letters"][0]["sentence"].startswith("Every allowed attempt failed")
     for done in (1, 0):
         answer = await face.call("POST", "/v1/dead-letters/replay", {"ids": [first]})
-        assert answer.json == {"done": done, "more": False}
+        assert (answer.json["done"], answer.json["more"]) == (done, False)
+    tried = await face.call("POST", "/v1/dead-letters/discard", {"filter": {}, "why": "old", "dry_run": True})
+    assert (tried.json["done"], tried.json["dry_run"]) == (1, True)
     assert (await face.call("POST", "/v1/dead-letters/discard", {"filter": {}})).faults == {"why": "required"}
     discarded = await face.call("POST", "/v1/dead-letters/discard", {"filter": {"channel": "push"}, "why": "old"})
-    assert discarded.json == {"done": 1, "more": False}
+    assert (discarded.json["done"], discarded.json["more"], discarded.json["warnings"]) == (1, False, [])
+    acts = (await face.call("GET", "/v1/audit")).json["acts"]
+    assert [(act["act"], act["scope"], act["why"]) for act in acts] == [
+        ("dlq_discard", "channel=push", "old"),
+        ("dlq_replay", first, ""),
+    ]
     assert (await face.call("GET", "/v1/dead-letters")).json["dead_letters"] == []
     [gone] = (await face.call("GET", "/v1/dead-letters?state=discarded")).json["dead_letters"]
     assert (gone["id"], gone["why"]) == (second, "old")

@@ -12,8 +12,8 @@ from bellhouse.domain.words import PRIORITIES
 from bellhouse.ports.log import LogUnavailable, Record
 from bellhouse.ports.store import Member
 from bellhouse.testing.clock import ManualClock
+from bellhouse.testing.lever_suite import LeverSuite
 from bellhouse.testing.records import NOON
-from bellhouse.testing.store_suite import StoreSuite
 
 
 class Published:
@@ -67,5 +67,5 @@ async def house(database_url: str) -> AsyncIterator[House]:
         await each.close()
 
 
-class TestPostgresStore(StoreSuite):
+class TestPostgresStore(LeverSuite):
     """The suite of the store's ports."""

@@ -10,8 +10,9 @@ from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.gauges import oldest_of
 from bellhouse.ports.log import GROUP_OF, Position
 from bellhouse.ports.store import Settlement
+from bellhouse.testing.lever_suite import LeverSuite
 from bellhouse.testing.records import NOON, acceptance, notification, outcome, routed
-from bellhouse.testing.store_suite import NORMAL, PUSH, StoreSuite
+from bellhouse.testing.store_suite import NORMAL, PUSH
 
 
 class House(SqliteStore):
@@ -30,7 +31,7 @@ class House(SqliteStore):
         return House(self._path, self._opened)
 
 
-class TestSqliteStore(StoreSuite):
+class TestSqliteStore(LeverSuite):
     @pytest.fixture
     async def house(self, tmp_path: Path) -> AsyncIterator[House]:
         opened: list[House] = []

@@ -18,6 +18,7 @@ from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
 from bellhouse.app.vitals import Vitals
+from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Priority
@@ -27,6 +28,7 @@ from bellhouse.observability.metrics import Metrics
 from bellhouse.observability.skew import Skew
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DueReleaser
+from bellhouse.outbox.held import HeldReleaser
 from bellhouse.outbox.parked import ParkedReleaser
 from bellhouse.outbox.sweep import Sweeper
 from bellhouse.ports.clock import Clock
@@ -85,10 +87,12 @@ def build(parts: Parts) -> Sequence[Service]:
     async def file() -> None:
         store.database.probe()
 
+    watch = LeverWatch(store.levers, store.catalogue, parts.clock, parts.logbook)
     services: list[Service] = [
         Resource("store", stop=lambda: _close(store)),
         exchange,
         Vitals({"store": file, "log": file}, settings.data, skew, metrics, parts.clock),
+        watch,
     ]
     owner = to_text(new_notification_ids(parts.clock.now(), 1)[0])
     renderer = Renderer()
@@ -104,13 +108,16 @@ def build(parts: Parts) -> Sequence[Service]:
         parts.logbook,
         renderer,
         making,
+        pulled=watch.now,
     )
     metrics.register("provider", list(used(settings)))
     metrics.register("type", store.catalogue.type_names())
     metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
     critical, others = (parts.role != "bulk"), (parts.role != "api")
     if critical:
-        accounts, clients = make_accounts(making, store.catalogue, parts.logbook, owner, CRITICAL_PART)
+        accounts, clients = make_accounts(
+            making, store.catalogue, parts.logbook, owner, CRITICAL_PART, pulled=watch.now
+        )
         services += [Clients(clients), AcceptanceTeller(accounts, store.signs, parts.clock, "acceptances-critical")]
         services += lanes(ground, accounts, ("critical",))
         services += routers(ground, ("critical",))
@@ -148,7 +155,9 @@ async def _close(store: SqliteStore) -> None:
 def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround, owner: str) -> list[Service]:
     """Everything of which there is one in the house, and the lanes that are not critical."""
     clock, logbook, batches = parts.clock, parts.logbook, parts.settings.batches
-    accounts, clients = make_accounts(ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART)
+    accounts, clients = make_accounts(
+        ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART, pulled=ground.pulled
+    )
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
     silence = silence_settings(parts.settings)
     sources = GaugeSources(
@@ -170,6 +179,9 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         *lanes(ground, accounts, priorities_of("bulk")),
         DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),
         ParkedReleaser(store.due, accounts, AlwaysHeld(), clock, logbook),
+        HeldReleaser(
+            store.levers, lambda scope: ground.pulled().pauses_scope(scope), accounts.rate, AlwaysHeld(), clock, logbook
+        ),
         Sweeper(store.log, store.ingest, AlwaysHeld(), clock, logbook),
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),

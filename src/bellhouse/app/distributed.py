@@ -22,6 +22,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.app.side_door import side_door
 from bellhouse.app.vitals import Probe, Vitals
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
+from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.shares import SharedRates
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
@@ -33,6 +34,7 @@ from bellhouse.observability.produced import CountedPublisher
 from bellhouse.observability.skew import Skew
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.outbox.due import DueReleaser
+from bellhouse.outbox.held import HeldReleaser
 from bellhouse.outbox.parked import ParkedReleaser
 from bellhouse.outbox.relay import Relay
 from bellhouse.outbox.sweep import Sweeper
@@ -88,6 +90,7 @@ class _Ground:
         self.making = Making(settings, public_url(settings), derived(stage.pepper, "receipts"), self.store, clock)
         self.renderer = Renderer()
         self.watch = LogWatch(self.log, stage.play.topics, clock)
+        self.levers = LeverWatch(self.store.levers, self.store.catalogue, clock, stage.logbook)
         self._leases: list[StoreLease] = []
 
     def store_of_its_own(self) -> PostgresStore:
@@ -135,6 +138,7 @@ class _Ground:
             self._vitals(),
             Resource("leases", stop=self._give_back),
             self.store.doorbell,
+            self.levers,
             TypeNames(self.store.catalogue.type_names, self.metrics, self.stage.clock),
         ]
 
@@ -208,13 +212,16 @@ def _lane_ground(ground: _Ground, store: PostgresStore) -> LaneGround:
         ground.renderer,
         ground.making,
         ground.membership.trusted,
+        ground.levers.now,
     )
 
 
 def _workers(ground: _Ground, stores: Sequence[tuple[PostgresStore, tuple[Priority, ...]]]) -> list[Service]:
     stage = ground.stage
     channels = stage.play.channels
-    accounts, clients = make_accounts(ground.making, ground.breakers, stage.logbook, ground.process, 1.0, channels)
+    accounts, clients = make_accounts(
+        ground.making, ground.breakers, stage.logbook, ground.process, 1.0, channels, ground.levers.now
+    )
     members = ground.membership
     services: list[Service] = [
         SharedRates(ground.process, accounts, lambda: members.members, ground.redises.cache, stage.clock),
@@ -230,7 +237,8 @@ def _scheduler(ground: _Ground, carrier: PostgresStore) -> list[Service]:
     stage, store = ground.stage, ground.store
     clock, logbook, settings = stage.clock, stage.logbook, stage.settings
     # Only what its accounts know of breakers is asked: nothing is sent from here.
-    accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
+    pulled = ground.levers.now
+    accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0, pulled=pulled)
     services: list[Service] = []
     for name, due in _due_rows(ground, carrier).items():
         services += [
@@ -238,9 +246,11 @@ def _scheduler(ground: _Ground, carrier: PostgresStore) -> list[Service]:
             ParkedReleaser(due, accounts, ground.lease(f"parked{name}"), clock, logbook, f"parked{name}"),
         ]
     silence = silence_settings(settings)
+    lease = ground.lease("held")
     return [
         *services,
         SilenceWatch(accounts.sheets, store.signs, ground.breakers, ground.lease("silence"), clock, logbook, silence),
+        HeldReleaser(carrier.levers, lambda scope: pulled().pauses_scope(scope), accounts.rate, lease, clock, logbook),
         Sweeper(ground.log, store.ingest, ground.lease("sweep"), clock, logbook),
         Upkeep(store.upkeep, ground.lease("upkeep"), clock, logbook, settings.store.retention_days),
     ]

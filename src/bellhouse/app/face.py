@@ -69,6 +69,8 @@ def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Ser
         catalogue=store.catalogue,
         breakers=ground.breakers,
         dead_letters=store.dead_letters,
+        levers=store.levers,
+        audit=store.levers,
         insights=store.insights,
         clock=ground.clock,
         telemetry=ground.metrics,

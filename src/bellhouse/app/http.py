@@ -21,11 +21,14 @@ from bellhouse.ingest.dryrun import Rehearsal
 from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.limits import Gate
 from bellhouse.ingest.steps import Steps
+from bellhouse.ops.audit import AuditController
 from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
+from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.levers import AuditStore, LeverStore
 from bellhouse.ports.store import (
     BreakerStore,
     CatalogueStore,
@@ -79,6 +82,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: CatalogueStore
     breakers: BreakerStore
     dead_letters: DeadLetterStore
+    levers: LeverStore
+    audit: AuditStore
     insights: Insights
     clock: Clock
     telemetry: Telemetry
@@ -153,6 +158,8 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             TemplatesController,
             DeadLettersController,
             BreakersController,
+            LeversController,
+            AuditController,
             LedgerController,
             DiagnosisController,
             HealthController,
@@ -166,6 +173,8 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             "catalogue": _given(services.catalogue),
             "breaker_store": _given(services.breakers),
             "dead_letter_store": _given(services.dead_letters),
+            "lever_store": _given(services.levers),
+            "audit_store": _given(services.audit),
             "insights": _given(services.insights),
             "clock": _given(services.clock),
             "telemetry": _given(services.telemetry),

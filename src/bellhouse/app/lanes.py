@@ -10,6 +10,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.app.stores import Store
 from bellhouse.deliver.accounts import Accounts
 from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
+from bellhouse.deliver.levers import ReadPulled, nothing_pulled
 from bellhouse.deliver.prepare import Preparer
 from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.deliver.sender import at_once
@@ -41,6 +42,7 @@ class LaneGround(msgspec.Struct, frozen=True):
     renderer: Renderer
     making: Making
     trusted: Callable[[], Awaitable[None]] = at_once
+    pulled: ReadPulled = nothing_pulled
 
 
 def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]:
@@ -88,6 +90,7 @@ def lanes(
             _lane_settings(settings, priority),
             rate,
             ground.trusted,
+            ground.pulled,
         )
         services += [Lane(channel, priority, parts) for channel in channels]
     return services

@@ -17,6 +17,7 @@ from bellhouse.app.stores import Store
 from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker, BreakerSettings
 from bellhouse.deliver.cap import CappedLimiter
+from bellhouse.deliver.levers import ReadPulled, nothing_pulled
 from bellhouse.deliver.limits import Bucket, Limiter
 from bellhouse.deliver.silence import SilenceSettings
 from bellhouse.domain.words import CHANNELS, Channel
@@ -120,6 +121,7 @@ def make_accounts(
     owner: str,
     part: float,
     channels: Sequence[Channel] = CHANNELS,
+    pulled: ReadPulled = nothing_pulled,
 ) -> tuple[Accounts, Sequence[Provider]]:
     """The accounts of a process for these channels with their clients; `part` is its share of every configured rate."""
     accounts: dict[ProviderName, Account] = {}
@@ -134,7 +136,7 @@ def make_accounts(
             limiter = CappedLimiter(rate, now, part, cap)
         accounts[name] = Account(provider, states, limiter, making.clock)
     order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in channels}
-    made = Accounts(order, breakers, making.clock, logbook)
+    made = Accounts(order, breakers, making.clock, logbook, pulled)
     return made, [account.provider for account in accounts.values()]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from bellhouse.ports.levers import AuditStore, HeldStore, LeverStore
 from bellhouse.ports.store import (
     BreakerStore,
     CatalogueStore,
@@ -19,6 +20,10 @@ from bellhouse.ports.store import (
 
 class Catalogue(CatalogueStore, BreakerStore, Protocol):
     """What tenants define, and the breakers."""
+
+
+class OperatorStore(LeverStore, AuditStore, HeldStore, Protocol):
+    """Levers, acts, and what waits under brakes."""
 
 
 class Store(Protocol):
@@ -40,6 +45,8 @@ class Store(Protocol):
     def catalogue(self) -> Catalogue: ...
     @property
     def dead_letters(self) -> DeadLetterStore: ...
+    @property
+    def levers(self) -> OperatorStore: ...
     @property
     def insights(self) -> Insights: ...
     @property

@@ -7,7 +7,8 @@ import typer
 from bellhouse.cli import show
 from bellhouse.cli.api import Api, connect
 from bellhouse.cli.failure import USAGE, Failure
-from bellhouse.cli.options import DEFAULT_DATA, Data, Json, Key, Url
+from bellhouse.cli.levers import tell_warnings
+from bellhouse.cli.options import DEFAULT_DATA, Data, DryRun, Json, Key, Url, Why
 
 dlq = typer.Typer(help="List, show, replay and discard dead letters.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -90,6 +91,8 @@ def replay(
     everything: All = False,
     rate: Annotated[float | None, typer.Option(help="At most so many a second.")] = None,
     lifetime: Annotated[int, typer.Option(help="Seconds that what would have expired may live from now.")] = 3600,
+    why: Why = "",
+    dry_run: DryRun = False,
     data: Data = DEFAULT_DATA,
     url: Url = None,
     key: Key = None,
@@ -97,7 +100,7 @@ def replay(
 ) -> None:
     """Send dead letters again, each once however often it is asked."""
     body = _chosen(ids, channel, reason, provider, kind, since, everything)
-    body |= {"lifetime_s": lifetime} | ({"rate": rate} if rate else {})
+    body |= {"lifetime_s": lifetime, "why": why, "dry_run": dry_run} | ({"rate": rate} if rate else {})
     _act(connect(data, url, key), "replay", body, json)
 
 
@@ -111,13 +114,14 @@ def discard(
     kind: Type = None,
     since: Since = None,
     everything: All = False,
+    dry_run: DryRun = False,
     data: Data = DEFAULT_DATA,
     url: Url = None,
     key: Key = None,
     json: Json = False,
 ) -> None:
     """Put dead letters away for good, with a reason."""
-    body = _chosen(ids, channel, reason, provider, kind, since, everything) | {"why": why}
+    body = _chosen(ids, channel, reason, provider, kind, since, everything) | {"why": why, "dry_run": dry_run}
     _act(connect(data, url, key), "discard", body, json)
 
 
@@ -148,9 +152,14 @@ def _act(api: Api, act: str, body: dict[str, Any], json: bool) -> None:
     while more:
         answer = api.post(f"/v1/dead-letters/{act}", body)
         done += answer["done"]
-        more = answer["more"] and answer["done"] > 0
+        # What is only counted does not become less: the same call would count it again.
+        more = answer["more"] and answer["done"] > 0 and not answer["dry_run"]
     word = "replayed" if act == "replay" else "discarded"
-    show.as_json({"done": done}) if json else show.line(f"{done} {word}.")
+    if json:
+        show.as_json({"done": done, "dry_run": answer["dry_run"]})
+        return
+    show.line(f"{done}{'+' if answer['dry_run'] and answer['more'] else ''} {'would be ' * answer['dry_run']}{word}.")
+    tell_warnings(answer)
 
 
 def _ids_of(text: str) -> tuple[str, str]:

@@ -29,3 +29,9 @@ Config = Annotated[
 ]
 Simulator = Annotated[str, typer.Option("--url", envvar="BELLHOUSE_SIMULATOR_URL", help="Where the simulator listens.")]
 DEFAULT_SIMULATOR = "http://127.0.0.1:9100"
+
+Why = Annotated[str, typer.Option("--why", help="Why, for whoever comes after; kept with the act.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")]
+For = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="It goes back by itself after this: 30s, 20m, 4h or 2d.")
+]

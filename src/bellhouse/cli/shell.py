@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from bellhouse.cli import books, breakers, config, deadletters, keys, monitoring, notifications, show, simulator
+from bellhouse.cli import books, breakers, config, deadletters, keys, levers, monitoring, notifications, show, simulator
 from bellhouse.cli.demo import demo
 from bellhouse.cli.doctor import doctor
 from bellhouse.cli.failure import Failure
@@ -38,6 +38,12 @@ shell.command()(notifications.why)
 shell.command()(trace)
 shell.add_typer(deadletters.dlq, name="dlq")
 shell.add_typer(breakers.breaker, name="breaker")
+shell.command()(levers.pause)
+shell.command()(levers.resume)
+shell.add_typer(levers.provider, name="provider")
+shell.add_typer(levers.rate, name="rate")
+shell.command()(levers.levers)
+shell.command()(levers.audit)
 shell.command()(top)
 shell.command()(doctor)
 shell.command()(books.ledger)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final, Literal, assert_never
 
 from bellhouse.deliver.breaker import Breaker, Transition
+from bellhouse.deliver.levers import NOTHING_PULLED, Pulled, ReadPulled, nothing_pulled
 from bellhouse.deliver.limits import Limiter
 from bellhouse.domain.attempt import (
     Accepted,
@@ -146,9 +147,18 @@ class Accounts:
     """All accounts by channel, in the order in which they are tried."""
 
     def __init__(
-        self, order: Mapping[Channel, Sequence[Account]], store: BreakerStore, clock: Clock, logbook: Logbook
+        self,
+        order: Mapping[Channel, Sequence[Account]],
+        store: BreakerStore,
+        clock: Clock,
+        logbook: Logbook,
+        pulled: ReadPulled = nothing_pulled,
     ) -> None:
+        """`pulled` answers the levers, which change the order and the rates."""
+        self._configured = order
         self._order = order
+        self._read_pulled = pulled
+        self._pulled = NOTHING_PULLED
         self._store = store
         self._clock = clock
         self._logbook = logbook
@@ -199,7 +209,8 @@ class Accounts:
 
     async def refresh(self) -> None:
         """Take in the breakers as all processes see them. A row that is gone, or has begun anew, counts too: a store
-        may forget, and then the breaker closes."""
+        may forget, and then the breaker closes. And the levers, where they have changed."""
+        self._obey_levers()
         known = [(channel, account, account.breakers[channel].version) for channel, account in self._all()]
         rows = {(row.provider, row.channel): row for row in await self._store.breakers()}
         for channel, account, version in known:
@@ -208,6 +219,30 @@ class Accounts:
             # What was shared from here meanwhile may be newer than the answer.
             if breaker.version == version or (row is not None and row.version > breaker.version):
                 self._log(breaker, breaker.restore(row))
+
+    def rate(self, channel: Channel) -> float | None:
+        """What this process may send a second on a channel, all accounts together; None where that has no limit."""
+        self._obey_levers()
+        rates = [account.limiter.rate for account in self.of(channel)]
+        return None if None in rates else sum(rate for rate in rates if rate is not None)
+
+    def _obey_levers(self) -> None:
+        pulled = self._read_pulled()
+        if pulled is not self._pulled:
+            self._obey(pulled)
+
+    def _obey(self, pulled: Pulled) -> None:
+        """Put the preferred accounts first, and give each the rate that its lever says, or its own again."""
+        now = self._clock.monotonic()
+        for account in self.each():
+            wanted, had = pulled.rates.get(account.name), self._pulled.rates.get(account.name)
+            if wanted != had:
+                account.limiter.pull(wanted, now)
+        self._order = {
+            channel: sorted(accounts, key=lambda account: account.name != pulled.preferred.get(channel))
+            for channel, accounts in self._configured.items()
+        }
+        self._pulled = pulled
 
     async def _claim_probe(self, account: Account, channel: Channel) -> None:
         """Another process that was swifter keeps the probe."""

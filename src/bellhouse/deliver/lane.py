@@ -9,6 +9,7 @@ import msgspec
 
 from bellhouse.deliver.accounts import Account, Accounts, Obstacle
 from bellhouse.deliver.flight import Flight, Ticket
+from bellhouse.deliver.levers import NOTHING_PULLED, ReadPulled, nothing_pulled
 from bellhouse.deliver.meter import Meter
 from bellhouse.deliver.outcomes import (
     settled_no_provider,
@@ -23,6 +24,7 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import Channel, Priority
+from bellhouse.policy.pauses import NO_BRAKES, Brakes, brakes_of
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable, Polled, Reader, deliveries_topic, ends_of
 from bellhouse.ports.store import Claim, DeliverStore, LeaseLost, Standing, Standings, StoreUnavailable
@@ -35,6 +37,8 @@ _AWAY_S: Final = 0.5
 _LOOK_AGAIN_S: Final = 0.5
 """How often it asks what has become of records that somebody else is sending."""
 _QUOTA_WAIT_MS: Final = 200
+_PAUSED_S: Final = 0.2
+"""How often a lane that is paused as a whole looks whether it still is."""
 
 
 class LaneSettings(msgspec.Struct, frozen=True):
@@ -68,6 +72,8 @@ class LaneParts(msgspec.Struct, frozen=True):
     recipient_rate: RecipientRate = RecipientRate()
     trusted: Callable[[], Awaitable[None]] = at_once
     """`SenderParts.trusted`."""
+    pulled: ReadPulled = nothing_pulled
+    """The levers that are pulled."""
 
 
 class _New(msgspec.Struct, frozen=True):
@@ -121,6 +127,9 @@ class Lane:
         self._elsewhere: list[tuple[Ticket, list[Claim]]] = []
         """Records that another process is sending: they are settled here when it has settled them, or has died."""
         self._look_again_at = 0.0
+        self._pulled = NOTHING_PULLED
+        self._brakes = NO_BRAKES
+        """What the levers that were seen last mean for this lane."""
         self._draining = False
         self._leaving: asyncio.Task[None] | None = None
 
@@ -173,7 +182,8 @@ class Lane:
                     await self.work(polled)
                     self._reader.taken()
                     polled = ()
-                if self._elsewhere and self._clock.monotonic() >= self._look_again_at:
+                looks = self._elsewhere and self._clock.monotonic() >= self._look_again_at
+                if looks and self._braked().whole is None:
                     await self._look_again()
             except LeaseLost:
                 lease_lost = True
@@ -187,6 +197,9 @@ class Lane:
 
     async def _poll(self) -> Sequence[Polled]:
         """The next records, as many as may go out now; after a wait, and perhaps none, where that is none."""
+        if self._braked().whole is not None:
+            await self._clock.sleep(_PAUSED_S)
+            return ()
         pause = await self._accounts.pause(self._channel, self._priority)
         if pause:
             await self._clock.sleep(max(_SHORTEST_S, min(pause, _IDLE_S)))
@@ -197,6 +210,13 @@ class Lane:
         if not polled:
             await self._reader.wait(_LOOK_AGAIN_S if self._elsewhere else _IDLE_S)
         return polled
+
+    def _braked(self) -> Brakes:
+        """The brakes of this lane as they are now."""
+        pulled = self._parts.pulled()
+        if pulled is not self._pulled:
+            self._pulled, self._brakes = pulled, brakes_of(pulled.pauses, self._channel, self._priority)
+        return self._brakes
 
     async def work(self, polled: Sequence[Polled]) -> None:
         """Take on a polled batch."""
@@ -224,7 +244,7 @@ class Lane:
         known = await self._parts.store.standings(claims)
         now = self._clock.now()
         new, elsewhere, interrupted = self._divide(claims, known)
-        prepared = await self._parts.preparer.prepare(new.claims, new.known, ticket, now)
+        prepared = await self._parts.preparer.prepare(new.claims, new.known, ticket, now, self._braked())
         rate = self._parts.recipient_rate
         ready, late = await rate.divide(self._channel, self._priority, prepared.ready, now)
         if ready:

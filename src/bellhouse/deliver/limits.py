@@ -85,6 +85,7 @@ class Limiter:
         "_bucket",
         "_ceiling",
         "_changed_at",
+        "_configured",
         "_pace",
         "_part",
         "_rate",
@@ -98,7 +99,7 @@ class Limiter:
     def __init__(self, rate: float | None, now: float, part: float = 1.0) -> None:
         """`rate` in messages a second for the whole deployment, None where there is none worth keeping; `part` is
         this process's share of it."""
-        self._rate = rate
+        self._rate = self._configured = rate
         self._part = part
         self._pace = _Pace(now)
         self._waited = False
@@ -122,6 +123,10 @@ class Limiter:
         self._part = self._part if part is None else part
         self._ceiling = None
         self._apply(now)
+
+    def pull(self, rate: float | None, now: float) -> None:
+        """The rate that an operator's lever says, for the whole deployment; None is the configured one again."""
+        self.configure(self._configured if rate is None else rate, now)
 
     def share(self, part: float, of_all: float, now: float) -> None:  # noqa: ARG002 - CappedLimiter's
         """Another part of the configured rate for this process; `of_all`: its part of what is sent through all

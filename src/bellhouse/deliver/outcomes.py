@@ -90,9 +90,9 @@ def settled_flight(
     return Settled(flight.ticket, outcomes, letter, *_follow_up(flight, conclusion, now))
 
 
-def _going_on(detail: Detail, again_at: int, parked: bool) -> Detail:
-    """What the story tells of a wait: until when; of an outage's end nobody knows the moment."""
-    return detail if parked else msgspec.structs.replace(detail, retry_at=again_at)
+def _going_on(detail: Detail, again_at: int, open_ended: bool) -> Detail:
+    """What the story tells of a wait: until when; of the end of an outage or a brake nobody knows the moment."""
+    return detail if open_ended else msgspec.structs.replace(detail, retry_at=again_at)
 
 
 def _follow_up(flight: Flight, conclusion: Conclusion, now: int) -> tuple[Retirement | None, Suppression | None]:
@@ -146,11 +146,12 @@ def settled_unresolved(flight: Flight, now: int) -> Settled:
 
 def settled_refusal(refused: Refused, ticket: Ticket, now: int) -> Settled:
     """The outcome of a delivery that did not go out: it ends, or waits for a moment."""
-    detail = Detail(reason=refused.reason, why=refused.detail)
+    detail = Detail(reason=refused.reason, why=refused.detail, by=refused.by)
     if refused.state == "dead_lettered":
         return _settled_letter(refused, ticket, detail, now)
     if refused.wait_until:
-        return settled_waiting(refused.claim, ticket, detail, now, refused.wait_until, park=False)
+        until, held_by = refused.wait_until, refused.held_by
+        return settled_waiting(refused.claim, ticket, detail, now, until, park=False, held_by=held_by)
     return Settled(ticket, (_outcome(refused.claim, refused.state, detail, now),))
 
 
@@ -162,10 +163,18 @@ def _settled_letter(refused: Refused, ticket: Ticket, detail: Detail, now: int) 
 
 
 def settled_waiting(
-    claim: Claim, ticket: Ticket, detail: Detail, now: int, until: int, *, park: bool, unknown: bool = False
+    claim: Claim,
+    ticket: Ticket,
+    detail: Detail,
+    now: int,
+    until: int,
+    *,
+    park: bool,
+    unknown: bool = False,
+    held_by: str = "",
 ) -> Settled:
-    """The outcome of a delivery that waits unspent: for a moment, or for the end of an outage (`park`). One whose
-    last outcome is unknown stays so.
+    """The outcome of a delivery that waits unspent: for a moment, for the end of an outage (`park`), or of the brake
+    `held_by`. One whose last outcome is unknown stays so.
 
     `unknown`: it was in flight when an earlier process ended, and waits for news of what became of it.
     """
@@ -173,14 +182,15 @@ def settled_waiting(
     again = msgspec.structs.replace(
         delivery,
         step=delivery.step + 1,
-        parked=park,
+        parked=park or bool(held_by),
         unknown_since=now if unknown else delivery.unknown_since,
         calls=delivery.calls + unknown,
         attempt=delivery.attempt + unknown,
     )
     state: DeliveryState = "unknown" if again.unknown_since else "waiting"
-    outcome = _outcome(claim, state, _going_on(detail, until, park), now, interrupted=unknown)
-    return Settled(ticket, (msgspec.structs.replace(outcome, again=again, again_at=until, park=park),))
+    outcome = _outcome(claim, state, _going_on(detail, until, park or bool(held_by)), now, interrupted=unknown)
+    waiting = msgspec.structs.replace(outcome, again=again, again_at=until, park=park, held_by=held_by)
+    return Settled(ticket, (waiting,))
 
 
 def _outcome(claim: Claim, state: DeliveryState, detail: Detail, now: int, *, interrupted: bool = False) -> Outcome:

@@ -13,6 +13,7 @@ from bellhouse.domain.notification import Notification
 from bellhouse.domain.recipient import ContactPoint
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import DeliveryState
+from bellhouse.policy.pauses import NO_BRAKES, Brakes, Pause
 from bellhouse.policy.reasons import ReasonCode
 from bellhouse.policy.recheck import recheck, state_after
 from bellhouse.policy.unknown import after_unknown
@@ -37,6 +38,9 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     reason: ReasonCode
     wait_until: int = 0
     detail: str | None = None
+    by: str | None = None
+    held_by: str = ""
+    """The scope of the brake that holds it."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -52,6 +56,13 @@ def open_record(value: bytes, again: bool = False) -> Claim:
     """The delivery and its notification from a log record. Raises msgspec.DecodeError."""
     delivery = _decode_delivery(value)
     return Claim(delivery, _decode_notification(delivery.notification), again)
+
+
+def _held(claim: Claim, pause: Pause) -> Refused:
+    """It waits under a brake, and for no longer than it lives."""
+    lever = pause.lever
+    until = claim.delivery.expires_at + 1
+    return Refused(claim, "waiting", "waiting:paused", until, lever.why or None, lever.by, lever.scope)
 
 
 def _key(claim: Claim) -> _Key:
@@ -75,7 +86,9 @@ class Preparer:
         self._can_be_asked = can_be_asked
         self._retry = retry
 
-    async def prepare(self, claims: Sequence[Claim], known: Standings, ticket: Ticket, now: int) -> Prepared:
+    async def prepare(
+        self, claims: Sequence[Claim], known: Standings, ticket: Ticket, now: int, brakes: Brakes = NO_BRAKES
+    ) -> Prepared:
         """Divide a batch into what is ready to send, what is refused with its reason, and what is stale."""
         ready: list[Flight] = []
         refused: list[Refused] = []
@@ -86,7 +99,7 @@ class Preparer:
                 stale += 1
                 continue
             kind, template = kinds[_key(claim)]
-            answer = self._one(claim, standing, known.facts, kind, template, ticket, now)
+            answer = self._one(claim, standing, known.facts, kind, template, ticket, now, brakes)
             if isinstance(answer, Flight):
                 ready.append(answer)
             else:
@@ -114,6 +127,7 @@ class Preparer:
         template: Template | None,
         ticket: Ticket,
         now: int,
+        brakes: Brakes,
     ) -> Flight | Refused:
         delivery, notification = claim.delivery, claim.notification
         if standing.superseded:
@@ -127,6 +141,11 @@ class Preparer:
         contact, reason, wait_until = recheck(delivery, notification, kind, profile, stops, now)
         if reason is not None:
             return Refused(claim, state_after(reason), reason, wait_until)
+        if brakes is not NO_BRAKES:
+            # Before it is rendered: a template may be paused because it cannot be.
+            pause = brakes.holding(notification.tenant, notification.type, delivery.template)
+            if pause is not None:
+                return _held(claim, pause)
         if template is None or profile is None or contact is None:
             return Refused(claim, "dead_lettered", "dead_lettered:not_rendered", detail="the template is gone")
         return self._flight(claim, template, profile.locale, contact, ticket, policy)

@@ -58,7 +58,7 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tried: tuple[str, ...] = ()
     """Providers that have failed this delivery since it last waited, in order."""
     parked: bool = False
-    """Whether it comes back from an outage's park."""
+    """Whether the end of an outage or of a brake brings it back."""
     unknown_since: int = 0
     """When an attempt's outcome became unknown (ms); 0 when none is."""
     calls: int = 0

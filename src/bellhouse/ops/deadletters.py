@@ -8,10 +8,13 @@ from litestar import Controller, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from bellhouse.domain.ids import DeliveryId, from_text, notification_of, to_text
+from bellhouse.domain.levers import ActWord
 from bellhouse.domain.words import Channel
 from bellhouse.policy.reasons import sentence
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.levers import AuditStore
 from bellhouse.ports.store import DeadLetterFilter, DeadLetterRow, DeadLetterState, DeadLetterStore
+from bellhouse.web.acts import DryRun, Why, act_of, warnings_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, invalid
@@ -24,6 +27,7 @@ _WORK_S: Final = 10.0
 """How long one call works; what is left is for the next."""
 
 Letters = Given[DeadLetterStore]
+Acts = Given[AuditStore]
 Time = Given[Clock]
 Act = Callable[[Sequence[DeliveryId]], Awaitable[int]]
 
@@ -77,6 +81,8 @@ class ReplayRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifetime_s: Annotated[
         int, msgspec.Meta(ge=1, le=30 * 86_400, description="How long what would have expired may live from now.")
     ] = 3_600
+    why: Why = ""
+    dry_run: DryRun = False
 
 
 class DiscardRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,13 +91,17 @@ class DiscardRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
     ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1_000)] | None = None
     filter: FilterRequest | None = None
+    dry_run: DryRun = False
 
 
 class ActAnswer(msgspec.Struct, frozen=True):
     """How many were dealt with; where `more` is true some are left, and the same call goes on with them."""
 
     done: int
+    """Or how many would be, where it is only tried."""
     more: bool
+    dry_run: bool = False
+    warnings: list[str] = []
 
 
 class DeadLettersController(Controller):
@@ -143,7 +153,12 @@ class DeadLettersController(Controller):
         responses=problems(*OF_BODY),
     )
     async def replay(
-        self, data: JSONBody[ReplayRequest], request: StrictRequest, dead_letter_store: Letters, clock: Time
+        self,
+        data: JSONBody[ReplayRequest],
+        request: StrictRequest,
+        dead_letter_store: Letters,
+        audit_store: Acts,
+        clock: Time,
     ) -> ActAnswer:
         """Send open dead letters again, each once however often it is asked, at most `rate` a second."""
         caller = caller_of(request)
@@ -153,7 +168,8 @@ class DeadLettersController(Controller):
             return await dead_letter_store.replay(ids, _tenant(caller), clock.now(), lifetime, caller.key_id)
 
         wanted = _wanted(data.ids, data.filter, caller)
-        return await _in_pages(dead_letter_store, wanted, act, clock, data.rate)
+        acting = _Acting(dead_letter_store, audit_store, caller, clock, "dlq_replay", data.why, data.dry_run)
+        return await acting.run(wanted, act, data.rate)
 
     @post(
         "/discard",
@@ -164,7 +180,12 @@ class DeadLettersController(Controller):
         responses=problems(*OF_BODY),
     )
     async def discard(
-        self, data: JSONBody[DiscardRequest], request: StrictRequest, dead_letter_store: Letters, clock: Time
+        self,
+        data: JSONBody[DiscardRequest],
+        request: StrictRequest,
+        dead_letter_store: Letters,
+        audit_store: Acts,
+        clock: Time,
     ) -> ActAnswer:
         """Put open dead letters away for good, with who did it and why."""
         caller = caller_of(request)
@@ -173,7 +194,29 @@ class DeadLettersController(Controller):
             return await dead_letter_store.discard(ids, _tenant(caller), clock.now(), caller.key_id, data.why)
 
         wanted = _wanted(data.ids, data.filter, caller)
-        return await _in_pages(dead_letter_store, wanted, act, clock, None)
+        acting = _Acting(dead_letter_store, audit_store, caller, clock, "dlq_discard", data.why, data.dry_run)
+        return await acting.run(wanted, act, None)
+
+
+class _Acting(msgspec.Struct, frozen=True):
+    """One act on dead letters, with its record."""
+
+    store: DeadLetterStore
+    audit: AuditStore
+    caller: Caller
+    clock: Clock
+    word: ActWord
+    why: str
+    dry_run: bool
+
+    async def run(self, wanted: DeadLetterFilter, act: Act, rate: float | None) -> ActAnswer:
+        """Deal with them, or count those that would be dealt with."""
+        answer = await _in_pages(self.store, wanted, _counted if self.dry_run else act, self.clock, rate)
+        if answer.done and not self.dry_run:
+            done = f"{answer.done} of them"
+            scope = _words(wanted)
+            await self.audit.record(act_of(self.caller, self.word, scope, self.clock.now(), self.why, "", done))
+        return msgspec.structs.replace(answer, dry_run=self.dry_run, warnings=warnings_of(self.why))
 
 
 async def _in_pages(
@@ -193,7 +236,21 @@ async def _in_pages(
             return ActAnswer(done, False)
         if clock.monotonic() - started >= _WORK_S:
             return ActAnswer(done, True)
-        await clock.sleep(len(rows) / rate if rate else 0)
+        await clock.sleep(len(rows) / rate if rate and act is not _counted else 0)
+
+
+async def _counted(ids: Sequence[DeliveryId]) -> int:
+    return len(ids)
+
+
+def _words(wanted: DeadLetterFilter) -> str:
+    """Which dead letters, as the record of an act says it."""
+    if wanted.ids is not None:
+        return f"{len(wanted.ids)} ids" if len(wanted.ids) > 1 else to_text(wanted.ids[0])
+    named = ("channel", "reason", "provider", "type")
+    words = [f"{name}={value}" for name in named if (value := getattr(wanted, name)) is not None]
+    words += [f"since={rfc3339(wanted.since)}"] if wanted.since is not None else []
+    return ", ".join(words) or "all"
 
 
 def _tenant(caller: Caller) -> Any:

@@ -1,15 +1,18 @@
 """The routes of breakers, which an operator may force, and of the ledger."""
 
-from collections.abc import Mapping
-from typing import Final, Literal, assert_never
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final, Literal, assert_never
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
+from bellhouse.domain.levers import ActWord
 from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.levers import AuditStore
 from bellhouse.ports.store import BreakerRow, BreakerState, BreakerStore, Forced, Insights, Ledger
+from bellhouse.web.acts import act_of, warnings_of
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
 from bellhouse.web.times import rfc3339, rfc3339_or_none
@@ -18,7 +21,13 @@ _TRIES: Final = 5
 """How often a change is tried again when a worker changed the breaker at the same moment."""
 
 BreakerAct = Literal["open", "close", "reset"]
+_ACTS: Final[Mapping[BreakerAct, ActWord]] = {
+    "open": "breaker_open",
+    "close": "breaker_close",
+    "reset": "breaker_reset",
+}
 Breakers = Given[BreakerStore]
+Acts = Given[AuditStore]
 Reads = Given[Insights]
 Time = Given[Clock]
 ProviderChannels = Given[Mapping[str, tuple[Channel, ...]]]
@@ -43,6 +52,15 @@ class BreakersAnswer(msgspec.Struct, frozen=True):
     """Every breaker."""
 
     breakers: list[BreakerView]
+
+
+class ForceAnswer(msgspec.Struct, frozen=True):
+    """The provider's breakers as they are now, or would be."""
+
+    breakers: list[BreakerView]
+    outcome: Literal["changed", "unchanged"]
+    dry_run: bool
+    warnings: list[str]
 
 
 class LedgerLineView(msgspec.Struct, frozen=True):
@@ -98,15 +116,34 @@ class BreakersController(Controller):
         self,
         provider: FromPath[str],
         act: FromPath[BreakerAct],
+        request: StrictRequest,
         breaker_store: Breakers,
         provider_channels: ProviderChannels,
+        audit_store: Acts,
         clock: Time,
-    ) -> BreakersAnswer:
+        why: Annotated[
+            str, QueryParameter(max_length=1_000, description="Why, for whoever comes after; kept with the act.")
+        ] = "",
+        dry_run: Annotated[bool, QueryParameter(description="Say what would change, and change nothing.")] = False,
+    ) -> ForceAnswer:
         """`open`: nothing goes to this provider; `close`: everything, whatever fails; `reset`: by itself again."""
-        for channel in await _channels(breaker_store, provider_channels, provider):
-            await _change(breaker_store, provider, channel, act, clock.now())
-        rows = await _rows(breaker_store, provider_channels)
-        return BreakersAnswer([_view(row) for row in rows if row.provider == provider])
+        now = clock.now()
+        channels = await _channels(breaker_store, provider_channels, provider)
+        before = [row for row in await _rows(breaker_store, provider_channels) if row.provider == provider]
+        wanted = {row.channel: _forced(provider, row.channel, act, now, row.version + 1) for row in before}
+        changed = any(_differs(row, wanted[row.channel]) for row in before)
+        if changed and not dry_run:
+            for channel in channels:
+                await _change(breaker_store, provider, channel, act, now)
+            words = _words(before), _words(wanted.values())
+            await audit_store.record(act_of(caller_of(request), _ACTS[act], provider, now, why, *words))
+        rows = wanted.values() if dry_run else await _rows(breaker_store, provider_channels)
+        return ForceAnswer(
+            [_view(row) for row in rows if row.provider == provider],
+            "changed" if changed else "unchanged",
+            dry_run,
+            warnings_of(why),
+        )
 
 
 class LedgerController(Controller):
@@ -174,6 +211,15 @@ def _forced(provider: str, channel: Channel, act: BreakerAct, now: int, version:
             return BreakerRow(provider, channel, "closed", "none", now, version=version)
         case _:
             assert_never(act)
+
+
+def _differs(row: BreakerRow, wanted: BreakerRow) -> bool:
+    """Whether the act changes anything; a reset also forgets failures that were counted."""
+    return (row.state, row.forced) != (wanted.state, wanted.forced) or (wanted.forced == "none" and row.failures > 0)
+
+
+def _words(rows: Iterable[BreakerRow]) -> str:
+    return ", ".join(f"{row.channel} {row.state}" + (" (forced)" if row.forced != "none" else "") for row in rows)
 
 
 def _view(row: BreakerRow) -> BreakerView:

@@ -1,5 +1,6 @@
 """The routes that say what became of notifications, and cancel them."""
 
+from collections.abc import Sequence
 from typing import Annotated, assert_never
 
 import msgspec
@@ -10,8 +11,10 @@ from bellhouse.domain.ids import NotificationId, TenantNo, from_text
 from bellhouse.domain.words import NotificationState
 from bellhouse.ops.story import NotificationLine, NotificationView, WhyAnswer, line_of, view_of, why_of
 from bellhouse.ops.trace import TraceAnswer, trace_view
+from bellhouse.policy.pauses import Pause, pauses_of
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import IngestStore, Insights, ListQuery, Story
+from bellhouse.ports.levers import LeverReader
+from bellhouse.ports.store import CatalogueStore, IngestStore, Insights, ListQuery, Story
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, Since, StrictRequest, caller_of, needs, problems, read_since
@@ -19,6 +22,8 @@ from bellhouse.web.words import NameInQuery, UserIdInQuery
 
 Reads = Given[Insights]
 Writes = Given[IngestStore]
+Levers = Given[LeverReader]
+Catalogue = Given[CatalogueStore]
 Time = Given[Clock]
 Id = Annotated[str, PathParameter(description="The notification's id.")]
 
@@ -83,9 +88,18 @@ class NotificationsController(Controller):
         operation_id="getNotification",
         responses=problems("notification_not_found"),
     )
-    async def get_one(self, notification_id: Id, request: StrictRequest, insights: Reads) -> NotificationView:
+    async def get_one(
+        self,
+        notification_id: Id,
+        request: StrictRequest,
+        insights: Reads,
+        lever_store: Levers,
+        catalogue: Catalogue,
+        clock: Time,
+    ) -> NotificationView:
         """State, decision with reasons, deliveries, attempts and callbacks, each with its time."""
-        return await _view(insights, caller_of(request).tenant, notification_id)
+        pauses = await _pauses(lever_store, catalogue, clock)
+        return await _view(insights, caller_of(request).tenant, notification_id, pauses)
 
     @get(
         "/{notification_id:str}/why",
@@ -94,9 +108,18 @@ class NotificationsController(Controller):
         operation_id="whyNotification",
         responses=problems("notification_not_found"),
     )
-    async def why(self, notification_id: Id, request: StrictRequest, insights: Reads) -> WhyAnswer:
+    async def why(
+        self,
+        notification_id: Id,
+        request: StrictRequest,
+        insights: Reads,
+        lever_store: Levers,
+        catalogue: Catalogue,
+        clock: Time,
+    ) -> WhyAnswer:
         """The story in sentences."""
-        return why_of(await _view(insights, caller_of(request).tenant, notification_id))
+        pauses = await _pauses(lever_store, catalogue, clock)
+        return why_of(await _view(insights, caller_of(request).tenant, notification_id, pauses))
 
     @get(
         "/{notification_id:str}/trace",
@@ -153,6 +176,13 @@ def _no_notification(text: str) -> Problem:
     return Problem("notification_not_found", f"There is no notification {text[:64]!r}.")
 
 
+async def _pauses(levers: LeverReader, catalogue: CatalogueStore, clock: Clock) -> Sequence[Pause]:
+    """The brakes that are pulled now."""
+    now = clock.now()
+    rows = [lever for lever in (await levers.levers()).rows if lever.holds(now)]
+    return pauses_of(rows, await catalogue.tenants()) if rows else ()
+
+
 async def _story(insights: Insights, tenant: TenantNo, text: str) -> Story:
     story = await insights.story(tenant, _identifier(text))
     if story is None:
@@ -160,5 +190,5 @@ async def _story(insights: Insights, tenant: TenantNo, text: str) -> Story:
     return story
 
 
-async def _view(insights: Insights, tenant: TenantNo, text: str) -> NotificationView:
-    return view_of(await _story(insights, tenant, text))
+async def _view(insights: Insights, tenant: TenantNo, text: str, pauses: Sequence[Pause] = ()) -> NotificationView:
+    return view_of(await _story(insights, tenant, text), pauses)

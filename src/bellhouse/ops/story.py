@@ -9,6 +9,7 @@ from bellhouse.domain.delivery import Detail, NewsKind, Source
 from bellhouse.domain.ids import delivery_id, to_text
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
 from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
+from bellhouse.policy.pauses import Pause, brakes_of
 from bellhouse.policy.reasons import ReasonCode, sentence
 from bellhouse.ports.store import Story, StoryEvent
 from bellhouse.web.times import rfc3339, rfc3339_or_none
@@ -144,8 +145,8 @@ _NEWS: Final[dict[NewsKind, ReasonCode]] = {
 _SUCCESS: Final = {"sent": "sent:accepted", "delivered": "delivered:confirmed", "failed": "failed:reported"}
 
 
-def view_of(story: Story) -> NotificationView:
-    """A story as it is shown."""
+def view_of(story: Story, pauses: Sequence[Pause] = ()) -> NotificationView:
+    """A story as it is shown; `pauses` are the brakes that are pulled now."""
     note = story.notification
     decision = story.decision
     return NotificationView(
@@ -163,7 +164,7 @@ def view_of(story: Story) -> NotificationView:
         idempotency_key=note.idempotency_key,
         traceparent=note.traceparent,
         decision=_decision_view(decision) if decision else None,
-        deliveries=[_delivery_view(story, plan) for plan in decision.deliveries] if decision else [],
+        deliveries=[_delivery_view(story, plan, pauses) for plan in decision.deliveries] if decision else [],
     )
 
 
@@ -191,9 +192,16 @@ def why_of(view: NotificationView) -> WhyAnswer:
         through = f" by {provider}" if provider else ""
         sentences.append(
             f"{delivery.channel} to {delivery.contact}: {delivery.state.replace('_', ' ')}{through}. "
-            f"Planned: {delivery.chosen.sentence} Now: {delivery.reason.sentence}"
+            f"Planned: {delivery.chosen.sentence} Now: {_now(delivery.reason)}"
         )
     return WhyAnswer(view.id, view.state, sentences)
+
+
+def _now(reason: ReasonView) -> str:
+    """The reason in sentences; of a pause, also who and why."""
+    return (
+        f"{reason.sentence} {reason.detail}." if reason.code == "waiting:paused" and reason.detail else reason.sentence
+    )
 
 
 def reason_view(code: str, detail: str | None = None) -> ReasonView:
@@ -225,7 +233,7 @@ def _decided(reason: Reason) -> ReasonView:
     return ReasonView(reason.code, sentence(reason.code), reason.channel, reason.contact, reason.detail)
 
 
-def _delivery_view(story: Story, plan: PlannedDelivery) -> DeliveryView:
+def _delivery_view(story: Story, plan: PlannedDelivery, pauses: Sequence[Pause]) -> DeliveryView:
     identifier = delivery_id(story.notification.id, plan.ordinal)
     events = [(event, _detail(event)) for event in story.events if event.delivery == identifier]
     state = story.states.get(identifier, "waiting")
@@ -234,13 +242,26 @@ def _delivery_view(story: Story, plan: PlannedDelivery) -> DeliveryView:
         channel=plan.channel,
         contact=plan.contact,
         state=state,
-        reason=_reason_now(state, events, plan),
+        reason=_paused(story, plan, state, pauses) or _reason_now(state, events, plan),
         chosen=reason_view(plan.reason),
         not_before=rfc3339_or_none(plan.not_before),
         attempts=[_attempt(event, detail) for event, detail in events if detail.verdict is not None],
         callbacks=[_callback(event, detail) for event, detail in events if event.source == "news"],
         history=[_step(event, detail) for event, detail in events],
     )
+
+
+def _paused(story: Story, plan: PlannedDelivery, state: DeliveryState, pauses: Sequence[Pause]) -> ReasonView | None:
+    """That it waits under a brake, with who pulled it and why; None where it does not."""
+    if not pauses or state not in ("waiting", "unknown"):
+        return None
+    note, template = story.notification, story.decision.template if story.decision else None
+    pause = brakes_of(pauses, plan.channel, note.priority).holding(note.tenant, note.type, template)
+    if pause is None:
+        return None
+    lever = pause.lever
+    why = f": {lever.why}" if lever.why else ", who did not say why"
+    return reason_view("waiting:paused", f"{lever.scope} has been paused since {rfc3339(lever.at)} by {lever.by}{why}")
 
 
 def _detail(event: StoryEvent) -> Detail:

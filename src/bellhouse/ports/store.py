@@ -233,6 +233,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """When it goes on (ms since the epoch)."""
     park: bool = False
     """Whether it waits for an outage of its channel to end rather than for `again_at`, its expiry."""
+    held_by: str = ""
+    """The scope of the brake that it waits under rather than for `again_at`, its expiry; empty where there is none."""
 
 
 class Settlement(msgspec.Struct, frozen=True):

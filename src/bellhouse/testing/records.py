@@ -117,6 +117,7 @@ def outcome(
     previous: DeliveryState = "in_flight",
     again_at: int | None = None,
     park: bool = False,
+    held_by: str = "",
 ) -> Outcome:
     """The worker's outcome for a claim; with `again_at` it goes on."""
     delivery = claim.delivery
@@ -130,7 +131,7 @@ def outcome(
             calls=delivery.calls + 1,
             unknown_since=now if state == "unknown" else 0,
         )
-    return Outcome(event, claim.notification.tenant, again, again_at or 0, park)
+    return Outcome(event, claim.notification.tenant, again, again_at or 0, park, held_by)
 
 
 def flight_of_two(claim: Claim, state: DeliveryState = "sent", now: int = NOON) -> tuple[Outcome, Outcome]:

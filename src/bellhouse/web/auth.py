@@ -28,6 +28,13 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     tenant_name: str
     environment: str
     scopes: tuple[str, ...]
+    label: str = ""
+    """What its holder calls the key."""
+
+    @property
+    def name(self) -> str:
+        """How the key is called where people read it."""
+        return self.label or self.key_id
 
     def needs(self, scope: Scope) -> None:
         """Raise the Problem `forbidden` unless the key has the scope."""
@@ -76,7 +83,7 @@ class Keyring:
         row = await self._catalogue.key(secret.key_id)
         if row is None or row.revoked_at or not keys.matches(self._pepper, secret, row.digest):
             raise _unauthorized("The key is unknown or was revoked.")
-        return Caller(row.id, row.tenant, row.tenant_name, row.environment, row.scopes)
+        return Caller(row.id, row.tenant, row.tenant_name, row.environment, row.scopes, row.label)
 
 
 def _unauthorized(detail: str) -> Problem:

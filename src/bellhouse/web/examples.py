@@ -82,5 +82,9 @@ BODIES: Final[dict[str, Any]] = {
     },
     "replayDeadLetters": {"filter": {"channel": "email", "provider": "sendgrid"}, "rate": 100, "lifetime_s": 3_600},
     "discardDeadLetters": {"ids": ["019aaf2c-4a7b-7c3e-9d53-5b1c2a90ee01"], "why": "The order was returned."},
+    "pause": {"channel": "sms", "priority": "low", "why": "The link in it is wrong.", "for_s": 3_600},
+    "resume": {"channel": "sms", "priority": "low", "why": "The link is right again."},
+    "preferProvider": {"provider": "fcm", "channel": "push", "why": "The other one is slow."},
+    "setRate": {"provider": "twilio", "rate": 50, "why": "They asked us to slow down."},
 }
 """By the operation's id."""

@@ -16,6 +16,7 @@ from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker
 from bellhouse.deliver.lane import Lane, LaneParts, LaneSettings
+from bellhouse.deliver.levers import ReadPulled, nothing_pulled
 from bellhouse.deliver.limits import Limiter
 from bellhouse.deliver.prepare import Preparer
 from bellhouse.deliver.recipient_rate import RecipientRate
@@ -76,6 +77,7 @@ class Stage:
         self.breaker = Breaker("fcm", "push")
         self.settings = LaneSettings(settle_pause_s=0.0)
         self.recipient_rate = RecipientRate()
+        self.pulled: ReadPulled = nothing_pulled
         self.running: asyncio.Task[None] | None = None
 
     async def found(self, name: str = "acme", category: Any = "security") -> TenantNo:
@@ -107,6 +109,7 @@ class Stage:
             lambda: 0.5,
             self.settings,
             self.recipient_rate,
+            pulled=lambda: self.pulled(),  # noqa: PLW0108  # a test may pull another
         )
         return Lane("push", "normal", parts)
 

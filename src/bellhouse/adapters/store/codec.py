@@ -6,6 +6,7 @@ import msgspec
 
 from bellhouse.domain.catalogue import NotificationType, Template
 from bellhouse.domain.delivery import Delivery, Detail
+from bellhouse.domain.levers import Act, Lever
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.recipient import Preferences, Profile
 from bellhouse.ports.store import ApiKey, BreakerRow, InboxItem
@@ -22,4 +23,12 @@ decode_type: Final = msgspec.msgpack.Decoder(NotificationType).decode
 decode_template: Final = msgspec.msgpack.Decoder(Template).decode
 decode_key: Final = msgspec.msgpack.Decoder(ApiKey).decode
 decode_breaker: Final = msgspec.msgpack.Decoder(BreakerRow).decode
+decode_lever: Final = msgspec.msgpack.Decoder(Lever).decode
 decode_inbox: Final = msgspec.msgpack.Decoder(InboxItem).decode
+
+_decode_act: Final = msgspec.msgpack.Decoder(Act).decode
+
+
+def decode_act(record: bytes, number: int) -> Act:
+    """An operator's act with the number that the store gave it."""
+    return msgspec.structs.replace(_decode_act(record), number=number)

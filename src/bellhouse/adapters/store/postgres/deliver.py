@@ -21,6 +21,7 @@ from bellhouse.adapters.store.postgres.events import (
     remove_steps,
     states_of,
 )
+from bellhouse.adapters.store.postgres.held import hold
 from bellhouse.adapters.store.postgres.late import keep_what_is_late
 from bellhouse.adapters.store.postgres.ledger import columns, count
 from bellhouse.adapters.store.postgres.queries import queries
@@ -296,3 +297,4 @@ async def _write_counters_and_waits(
     going_on = [(outcome.again_at, outcome.again) for outcome in outcomes if outcome.again is not None]
     parked = frozenset(outcome.event.delivery for outcome in outcomes if outcome.park)
     await wait(connection, going_on, parked)
+    await hold(connection, [outcome for outcome in outcomes if outcome.held_by])

@@ -9,6 +9,7 @@ from bellhouse.adapters.store.postgres.doorbell import PostgresDoorbell
 from bellhouse.adapters.store.postgres.due import PostgresDue
 from bellhouse.adapters.store.postgres.ingest import PostgresIngest
 from bellhouse.adapters.store.postgres.insights import PostgresInsights
+from bellhouse.adapters.store.postgres.levers import PostgresLevers
 from bellhouse.adapters.store.postgres.members import PostgresMembers
 from bellhouse.adapters.store.postgres.recipients import PostgresRecipients
 from bellhouse.adapters.store.postgres.route import PostgresRoute
@@ -47,6 +48,7 @@ class PostgresStore:
         self.recipients = PostgresRecipients(self.database)
         self.catalogue = PostgresCatalogue(self.database, clock, fresh_s)
         self.dead_letters = PostgresDeadLetters(self.database)
+        self.levers = PostgresLevers(self.database, publisher)
         self.insights = PostgresInsights(self.database)
         self.signs = PostgresSigns(self.database)
         self.members = PostgresMembers(self.database, process)

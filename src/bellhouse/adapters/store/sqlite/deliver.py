@@ -162,6 +162,7 @@ def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally
     log: dict[str, list[tuple[bytes]]] = defaultdict(list)
     due = []
     parked = []
+    held = []
     for outcome in outcomes:
         event = outcome.event
         events.append(
@@ -172,12 +173,14 @@ def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally
         if again is None:
             continue
         topic = deliveries_topic(again.channel, again.priority)
-        if outcome.again_at <= event.at and not outcome.park:
+        if outcome.again_at <= event.at and not outcome.park and not outcome.held_by:
             log[topic].append((encode(again),))
             continue
         due.append((outcome.again_at, again.id, topic, encode(again)))
         if outcome.park:
             parked.append((again.channel, again.priority, again.id, outcome.again_at))
+        if outcome.held_by:
+            held.append((outcome.held_by, topic, again.id, outcome.again_at))
     transaction.many(INSERT_EVENTS, events)
     for topic, records in log.items():
         transaction.many(f"INSERT INTO {log_table(topic)} (record) VALUES (?)", records)
@@ -187,6 +190,8 @@ def _write_outcomes(transaction: Transaction, outcomes: Sequence[Outcome], tally
         transaction.topics.add("due")
     if parked:
         transaction.many("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", parked)
+    if held:
+        transaction.many("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", held)
 
 
 def _apply_early_news(transaction: Transaction, outcomes: Sequence[Outcome], tally: Tally) -> None:

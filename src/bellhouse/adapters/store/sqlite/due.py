@@ -27,7 +27,7 @@ class SqliteDue:
             ).fetchall()
             if rows:
                 transaction.run("DELETE FROM due WHERE (due_at, id) <= (?, ?)", rows[-1][:2])
-                _append(transaction, rows)
+                append(transaction, rows)
                 if transaction.run("SELECT 1 FROM parked LIMIT 1").fetchall():
                     transaction.many(
                         "DELETE FROM parked WHERE channel = ? AND priority = ? AND id = ?",
@@ -61,7 +61,7 @@ class SqliteDue:
             rows = transaction.many(
                 "SELECT due_at, id, topic, record FROM due WHERE due_at = ? AND id = ?", keys
             ).fetchall()
-            _append(transaction, rows)
+            append(transaction, rows)
             transaction.many("DELETE FROM due WHERE due_at = ? AND id = ?", keys)
             transaction.many(
                 "DELETE FROM parked WHERE channel = ? AND priority = ? AND id = ?",
@@ -83,7 +83,8 @@ class SqliteDue:
         return found
 
 
-def _append(transaction: Transaction, rows: Sequence[Row]) -> None:
+def append(transaction: Transaction, rows: Sequence[Row]) -> None:
+    """Append due rows (moment, id, topic, record) to the log."""
     by_topic: dict[str, list[tuple[bytes]]] = defaultdict(list)
     for _, _, topic, record in rows:
         by_topic[topic].append((record,))

@@ -66,6 +66,7 @@ _TABLES: Final = {
     "types": _Table("tenant, name, record", ("tenant", "name")),
     "templates": _Table("tenant, name, version, record", ("tenant", "name", "version")),
     "breakers": _Table("provider, channel, version, record", ("provider", "channel"), _forced),
+    "levers": _Table("kind, scope, record", ("kind", "scope")),
     "recipients": _Table("recipient, tenant, user_id, profile, updated_at", ("recipient",)),
     "suppressions": _Table("tenant, address, reason, at, detail", ("tenant", "address")),
     "collapse_keys": _Table("recipient, collapse_key, id", ("recipient", "collapse_key")),
@@ -94,10 +95,22 @@ class SqliteExport:
         self._database = Database(path, lambda _: None)
         if writes:
             migrate(self._database)
+            self._let_go()
         self.is_current = is_current(self._database)
         """Whether the file has all that is read here."""
         self._young = ((moment - KEY_LIFE_MS + 1).to_bytes(6) + bytes(10),)
         self._interrupted: set[tuple[DeliveryId, int]] | None = None
+
+    def _let_go(self) -> None:
+        """What brakes hold goes along as what an outage has parked, and is held again where the brakes are moved to."""
+        with self._database.write() as transaction:
+            transaction.run(
+                "INSERT OR IGNORE INTO parked SELECT substr(rest, 1, instr(rest, '.') - 1),"
+                " substr(rest, instr(rest, '.') + 1), id, due_at"
+                " FROM (SELECT substr(topic, 12) AS rest, id, due_at FROM held)"
+                " WHERE (due_at, id) IN (SELECT due_at, id FROM due)"
+            )
+            transaction.run("DELETE FROM held")
 
     def close(self) -> None:
         self._database.close()

@@ -10,6 +10,7 @@ from bellhouse.adapters.store.sqlite.deliver import SqliteDeliver
 from bellhouse.adapters.store.sqlite.due import SqliteDue
 from bellhouse.adapters.store.sqlite.ingest import SqliteIngest
 from bellhouse.adapters.store.sqlite.insights import SqliteInsights
+from bellhouse.adapters.store.sqlite.levers import SqliteLevers
 from bellhouse.adapters.store.sqlite.log import SqliteLog
 from bellhouse.adapters.store.sqlite.migrate import migrate
 from bellhouse.adapters.store.sqlite.recipients import SqliteRecipients
@@ -36,6 +37,7 @@ class SqliteStore:
         self.recipients = SqliteRecipients(self.database)
         self.catalogue = SqliteCatalogue(self.database)
         self.dead_letters = SqliteDeadLetters(self.database)
+        self.levers = SqliteLevers(self.database)
         self.insights = SqliteInsights(self.database)
         self.signs = SqliteSigns(self.database)
 

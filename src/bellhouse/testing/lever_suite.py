@@ -1,0 +1,111 @@
+"""What every store must do for an operator's levers, his acts, and what waits under his brakes.
+
+A test class inherits LeverSuite beside StoreSuite; the fixture `house` has the part `levers` as well.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from bellhouse.domain.levers import Act, ActWord, Lever, Selector
+from bellhouse.ports.levers import ActFilter, Held
+from bellhouse.ports.store import Settlement
+from bellhouse.testing.records import HOUR, NOON, open_claim, outcome
+from bellhouse.testing.store_suite import PUSH, StoreSuite
+
+SMS = Selector(channel="sms")
+SCOPE = SMS.text
+
+
+def lever(why: str = "a bad link", until: int = 0) -> Lever:
+    """A pulled brake on text messages."""
+    return Lever("pause", SCOPE, "", SMS, "ops", NOON, why, until)
+
+
+def act(word: ActWord = "pause", at: int = NOON, why: str = "") -> Act:
+    """An operator's act."""
+    return Act(word, SCOPE, "ops", "k1", at, why, "", "paused")
+
+
+class LeverSuite(StoreSuite):
+    """The conformance suite of the ports of `ports/levers.py`."""
+
+    async def test_a_pulled_lever_is_seen_by_every_process_and_outlives_them(self, house: Any) -> None:
+        other = await house.reopen()
+        before = await other.levers.levers()
+        assert await house.levers.change_lever("pause", SCOPE, None, lever(), act())
+        assert await other.levers.levers(before) == await (await house.reopen()).levers.levers()
+        assert (await other.levers.levers(before)).find("pause", SCOPE) == lever()
+
+    async def test_what_has_not_changed_is_answered_as_the_object_that_is_known(self, house: Any) -> None:
+        await house.levers.change_lever("pause", SCOPE, None, lever(), act())
+        known = await house.levers.levers()
+        await house.levers.record(act("breaker_open"))
+        assert await house.levers.levers(known) is known
+
+    async def test_a_lever_that_somebody_else_has_moved_is_not_moved_and_no_act_is_recorded(self, house: Any) -> None:
+        await house.levers.change_lever("pause", SCOPE, None, lever(), act())
+        known = await house.levers.levers()
+        assert not await house.levers.change_lever("pause", SCOPE, None, lever("mine"), act())
+        assert not await house.levers.change_lever("pause", SCOPE, lever("mine"), None, act("resume"))
+        assert await house.levers.levers(known) is known
+        assert len(await house.levers.acts(ActFilter(), 10)) == 1
+
+    async def test_a_lever_that_is_let_go_is_gone(self, house: Any) -> None:
+        await house.levers.change_lever("pause", SCOPE, None, lever(), act())
+        assert await house.levers.change_lever("pause", SCOPE, lever(), None, act("resume"))
+        assert (await house.levers.levers()).rows == ()
+
+    async def test_of_two_who_pull_at_once_one_wins(self, house: Any) -> None:
+        other = await house.reopen()
+        pulling = [each.levers.change_lever("pause", SCOPE, None, lever(), act()) for each in (house, other)]
+        assert sorted(await asyncio.gather(*pulling)) == [False, True]
+
+    async def test_acts_are_kept_in_their_order_and_found_by_kind_and_moment(self, house: Any) -> None:
+        words: tuple[ActWord, ...] = ("pause", "resume", "pause")
+        for hour, word in enumerate(words):
+            await house.levers.record(act(word, NOON + hour * HOUR))
+        found = await house.levers.acts(ActFilter(), 10)
+        assert [each.at for each in found] == [NOON + 2 * HOUR, NOON + HOUR, NOON]
+        assert msgspec.structs.replace(found[2], number=0) == act("pause", NOON)
+        assert [each.act for each in await house.levers.acts(ActFilter(act="pause"), 10)] == ["pause", "pause"]
+        assert await house.levers.acts(ActFilter(since=NOON + HOUR), 10) == found[:2]
+        assert await house.levers.acts(ActFilter(before=found[0].number), 1) == found[1:2]
+
+    # --- what is held ---
+
+    async def _held(self, house: Any, count: int, scope: str = SCOPE) -> None:
+        claims = await self._claims(house, count)
+        held = [outcome(c, "waiting", previous="waiting", again_at=NOON + HOUR, held_by=scope) for c in claims]
+        await house.deliver.settle(Settlement(held))
+
+    async def test_held_deliveries_wait_until_they_are_released_in_their_order(self, house: Any) -> None:
+        await self._held(house, 3)
+        assert await house.levers.held() == [Held(SCOPE, "push", "normal")]
+        assert await house.due.parked() == []
+        assert await house.due.release_due(NOON + HOUR - 1, 10) == 0
+        assert await house.levers.release_held(Held(SCOPE, "push", "normal"), 2) == 2
+        assert await house.levers.release_held(Held(SCOPE, "push", "normal"), 2) == 1
+        assert await house.levers.held() == []
+        ids = [open_claim(record).delivery.id for record in await house.records(PUSH)]
+        assert ids[3:] == sorted(ids[:3])
+        assert await self._counts(house) == {"waiting": 3}
+        assert await house.due.next_due() is None
+
+    async def test_held_deliveries_come_back_at_the_end_of_their_lifetime_whatever_is_pulled(self, house: Any) -> None:
+        await self._held(house, 2)
+        assert await house.due.release_due(NOON + HOUR, 10) == 2
+        before = await house.records(PUSH)
+        await house.levers.release_held(Held(SCOPE, "push", "normal"), 10)
+        assert await house.levers.held() == []
+        assert await house.records(PUSH) == before
+        assert len(before) == 4
+
+    async def test_what_is_held_under_one_brake_is_not_released_with_another(self, house: Any) -> None:
+        await self._held(house, 1)
+        await self._held(house, 1, "platform")
+        found = await house.levers.held()
+        assert {each.scope for each in found} == {SCOPE, "platform"}
+        await house.levers.release_held(Held("platform", "push", "normal"), 10)
+        assert await house.levers.held() == [Held(SCOPE, "push", "normal")]

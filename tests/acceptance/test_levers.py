@@ -1,0 +1,154 @@
+"""An operator's levers, pulled by the command line on a running house, in two processes and in a cluster."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.acceptance.client import Client
+from tests.acceptance.house import House
+from tests.acceptance.people import DATA, of, person
+from tests.acceptance.waiting import wait_until
+
+HEEDED_S: Final = 1.5
+"""Within this every process works under a lever that has been pulled."""
+
+
+@pytest.fixture(scope="module", params=[2, "cluster"], ids=["two-processes", "cluster"])
+def shared_house(shared_house: House) -> House:
+    """One house of each store."""
+    return shared_house
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_pulled(house: House) -> Iterator[None]:
+    """Each test leaves the house as it found it."""
+    yield
+    client = house.client()
+    for lever in client.get("/v1/levers")["levers"]:
+        words = dict(word.split("=") for word in lever["scope"].split(", ")) if "=" in lever["scope"] else {"all": True}
+        match lever["kind"]:
+            case "pause":
+                client.post("/v1/levers/resume", words)
+            case "prefer":
+                client.post("/v1/levers/prefer", {"channel": lever["scope"]})
+            case _:
+                client.post("/v1/levers/rate", {"provider": lever["scope"]})
+    _heed()
+
+
+def pull(house: House, *arguments: str) -> Any:
+    """Pull a lever; returns when every process heeds it."""
+    answer = house.cli_json(*arguments, "--why", "a test")
+    _heed()
+    return answer
+
+
+def _heed() -> None:
+    heeded = time.monotonic() + HEEDED_S
+    wait_until(lambda: time.monotonic() >= heeded)
+
+
+def send_all(client: Client, count: int, kind: str = "order", **words: Any) -> list[str]:
+    """So many notifications to one person."""
+    ada = person(client)
+    return [client.send(ada.id, kind, data=DATA, **words) for _ in range(count)]
+
+
+def states(client: Client, ids: list[str], channel: str) -> Counter[str]:
+    """Where the deliveries of these notifications stand on a channel."""
+    stories = [client.story(identifier) for identifier in ids]
+    return Counter(of(story, channel)["state"] if story["deliveries"] else "unrouted" for story in stories)
+
+
+def arrived(client: Client, ids: list[str], channel: str) -> bool:
+    """Whether all were sent; a server of SMTP does not say what became of them."""
+    found = states(client, ids, channel)
+    return found["delivered"] + found["sent"] == len(ids)
+
+
+def test_a_paused_channel_sends_nothing_while_others_go_on_and_all_of_it_arrives_afterwards(
+    house: House, client: Client
+) -> None:
+    assert house.world is not None
+    assert pull(house, "pause", "--channel", "sms")["outcome"] == "changed"
+    ids = send_all(client, 5, channels=["sms", "push"])
+    wait_until(lambda: arrived(client, ids, "push"))
+    assert states(client, ids, "sms") == {"waiting": 5}
+    assert house.world.receipts("twilio") == house.world.receipts("vonage") == []
+    assert any(
+        "has been paused since" in line and "a test" in line for line in house.cli_json("why", ids[0])["sentences"]
+    )
+    assert house.cli_json("pause", "--channel", "sms", "--why", "a test")["outcome"] == "unchanged"
+    assert house.cli_json("resume", "--channel", "sms", "--why", "over")["outcome"] == "changed"
+    wait_until(lambda: arrived(client, ids, "sms"))
+    house.balances()
+    acts = house.cli_json("audit", "--limit", "2")["acts"]
+    assert [(act["act"], act["scope"], act["why"]) for act in acts] == [
+        ("resume", "channel=sms", "over"),
+        ("pause", "channel=sms", "a test"),
+    ]
+
+
+def test_a_paused_type_blocks_nobody_behind_it_and_survives_the_death_of_its_workers(
+    house: House, client: Client
+) -> None:
+    pull(house, "pause", "--type", "order")
+    held = send_all(client, 5, channels=["push"])
+    others = send_all(client, 5, "first", channels=["push"])
+    wait_until(lambda: arrived(client, others, "push"))
+    wait_until(lambda: all(_is_held(client, identifier) for identifier in held))
+    house.kill("bulk" if "bulk" in house.roles() else "push")
+    after = send_all(client, 3, channels=["push"])
+    others = send_all(client, 3, "first", channels=["push"])
+    wait_until(lambda: arrived(client, others, "push"), 60)
+    wait_until(lambda: all(_is_held(client, identifier) for identifier in after))
+    assert states(client, [*held, *after], "push") == {"waiting": 8}
+    house.cli_json("resume", "--type", "order", "--why", "over")
+    wait_until(lambda: arrived(client, [*held, *after], "push"))
+    house.balances()
+
+
+def _is_held(client: Client, identifier: str) -> bool:
+    history = of(client.story(identifier), "push")["history"]
+    return any(step["reason"]["code"] == "waiting:paused" for step in history if step.get("reason"))
+
+
+def test_a_preferred_provider_is_asked_first_and_the_configured_order_comes_back(house: House, client: Client) -> None:
+    assert house.world is not None
+    for arguments, provider in (
+        (("provider", "prefer", "smtp", "--channel", "email"), "smtp"),
+        (("provider", "prefer", "--reset", "--channel", "email"), "sendgrid"),
+    ):
+        pull(house, *arguments)
+        ids = send_all(client, 3, channels=["email"])
+        wait_until(lambda ids=ids: arrived(client, ids, "email"))  # type: ignore[misc]  # it binds this round's
+        called = {call[0] for identifier in ids for call in house.world.calls_for(identifier)}
+        assert called == {provider}
+
+
+def test_a_rate_holds_for_all_processes_together_until_it_is_reset(house: House, client: Client) -> None:
+    assert house.world is not None
+    pull(house, "rate", "set", "fcm", "5")
+    ids = send_all(client, 30, channels=["push"])
+    began = time.monotonic()
+    wait_until(lambda: arrived(client, ids, "push"), 60)
+    # A bucket holds a second's worth at the most.
+    assert time.monotonic() - began > (30 - 2 * 5) / 5 - 1
+    pull(house, "rate", "reset", "fcm")
+    assert house.cli_json("levers")["levers"] == []
+    ids = send_all(client, 30, channels=["push"])
+    wait_until(lambda: arrived(client, ids, "push"))
+
+
+def test_what_is_only_tried_changes_nothing(house: House) -> None:
+    before = house.cli_json("audit")["acts"]
+    for arguments in (("pause", "--all"), ("rate", "set", "fcm", "1"), ("provider", "prefer", "fcm")):
+        answer = house.cli_json(*arguments, "--dry-run")
+        assert (answer["outcome"], answer["dry_run"]) == ("changed", True)
+    assert house.cli_json("levers")["levers"] == []
+    assert house.cli_json("audit")["acts"] == before
+    assert "Which?" in house.cli("pause", status=2)
+    assert "is no time" in house.cli("pause", "--all", "--for", "soon", status=2)
