@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from bellhouse.monitoring import slo
 from bellhouse.monitoring.boards import BOARDS
 from bellhouse.monitoring.boards.asking import asked
 from bellhouse.monitoring.boards.board import Board, Panel, Query, metrics_of
@@ -90,18 +91,26 @@ def check_names(board: Board, query: Query) -> None:
     """Every metric, label and variable of a query exists."""
     expr = asked(query.expr, board, 3600, 15, 15)
     names = set(re.findall(r"\b([a-z][a-z0-9_]*)(?:\{|\[)", expr))
-    families = set(metrics_of(query.expr))
+    families = set(metrics_of(query.expr)) | {"ALERTS"}
     assert {re.sub(r"_(bucket|count|sum)$", "", name) for name in names if name not in families} <= families, query
-    for name, matchers in re.findall(r"\b([a-z_]+)\{([^}]*)\}", expr):
+    for name, matchers in re.findall(r"\b(?<!:)([a-z_]+)\{([^}]*)\}", expr):
         assert set(re.findall(r"(\w+)\s*=", matchers)) <= labels_of(name), query
-    known = {label for family in families for label in labels_of(family)} | {"le"}
+    recorded = set(re.findall(r"\b\w+:[\w:]+", expr))
+    assert recorded <= {rule.name for rule in slo.recordings()}, query
+    known = {label for family in families for label in labels_of(family)} | {"le"} | (_OF_RULES if recorded else set())
     for grouped in re.findall(r"\b(?:by|on) ?\(([^)]*)\)", expr):
         assert set(re.split(r"[,\s]+", grouped.strip())) <= known, query
     assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= known, query
 
 
+_OF_RULES = {"slo"} | {label for objective in slo.OBJECTIVES for label in objective.by}
+_OF_ALERTS = {"alertname", "alertstate", "severity"}
+
+
 def labels_of(name: str) -> set[str]:
-    """The labels of a metric's series."""
+    """The labels of a metric's series, or of Prometheus' own about alerts."""
+    if name == "ALERTS":
+        return _OF_ALERTS
     family = next(metrics_of(name))
     return {label.name for label in BY_NAME[family].labels} | ({"le"} if name != family else set())
 

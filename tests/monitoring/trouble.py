@@ -8,6 +8,7 @@ from typing import Any
 
 from bellhouse.engines.asking import ask
 from bellhouse.engines.prometheus import Job, Prometheus
+from bellhouse.monitoring.rules import Rendering, rule_file
 from tests.acceptance.house import QUICK, House, World
 from tests.acceptance.people import define, person
 from tests.acceptance.traffic import Traffic
@@ -17,6 +18,10 @@ SCRAPE_S = 1.0
 
 _SETTINGS = QUICK.replace("open_ms = 700", "open_ms = 600_000")
 """A breaker that has opened stays open."""
+
+
+_SCALE = 1 / 60
+"""A minute of the rules is a second, so that what they record and raise is there in time."""
 
 
 class Watched:
@@ -53,7 +58,9 @@ def trouble(folder: Path) -> Iterator[Watched]:
         with House(folder / "data", world, settings=_SETTINGS) as house:
             define(house.client())
             job = Job("bellhouse", (house.url.removeprefix("http://"),))
-            with Prometheus(folder / "prometheus", jobs=[job], interval_s=SCRAPE_S) as prometheus:
+            rules = folder / "rules.yml"
+            rules.write_text(rule_file(Rendering(scale=_SCALE)), encoding="utf-8")
+            with Prometheus(folder / "prometheus", jobs=[job], rules=[rules], interval_s=SCRAPE_S) as prometheus:
                 watched = Watched(house, prometheus)
                 # What happens before the first scrape is a rise from nowhere, which no rate sees.
                 wait_until(lambda: len(watched.now("process_started_timestamp_seconds")) == len(house.roles()))

@@ -4,6 +4,7 @@ from typing import Final
 
 from bellhouse.monitoring.boards.board import Board, Panel, Query, Row, Threshold, Word
 from bellhouse.monitoring.boards.shared import CHANNEL, PRIORITY, STARTS, UNSCOPED
+from bellhouse.monitoring.slo import BAD, BUDGET, BUDGET_DAYS, BURNS, OBJECTIVE
 
 _HEALTH: Final = Row(
     "Is it well?",
@@ -67,6 +68,55 @@ _HEALTH: Final = Row(
                 Word(2, "No normal", "orange"),
                 Word(3, "Critical only", "red"),
                 Word(4, "Closed", "red"),
+            ),
+        ),
+    ),
+)
+
+_FAST, _SLOW, _, _CREEPING = BURNS
+
+_PROMISES: Final = Row(
+    "What is promised",
+    (
+        Panel(
+            "Alerts Firing",
+            "What Prometheus raises now, without the dead man's switch, which always fires. A runbook belongs to each; "
+            "`bellhouse doctor` with its name makes the diagnosis.",
+            (
+                Query(
+                    'max(ALERTS{alertstate="firing",alertname!="Watchdog"}) by (alertname, severity)',
+                    "{{alertname}} ({{severity}})",
+                ),
+            ),
+            "count",
+            "states",
+            words=(Word(1, "Firing", "red"),),
+        ),
+        Panel(
+            "Error Budget Left",
+            f"What is left of what may go wrong in {BUDGET_DAYS} days without breaking a promise. At 0 it is used up: "
+            "no risk is taken until some has come back.",
+            (Query(f"min({BUDGET}) by (slo, channel) * 100", "{{slo}} {{channel}}"),),
+            "percent",
+            base="red",
+            thresholds=(Threshold(0, "orange"), Threshold(25, "yellow"), Threshold(50, "green")),
+            top=100,
+        ),
+        Panel(
+            "Error Budget Burn Rate (1 h)",
+            f"How fast the budget goes: at 1 it lasts exactly {BUDGET_DAYS} days. Somebody is paged at "
+            f"{_FAST.rate:g}, and at {_SLOW.rate:g} when it stays there for hours.",
+            (
+                Query(
+                    f"max({BAD}1h) by (slo, channel) / on (slo) group_left () (1 - max({OBJECTIVE}) by (slo))",
+                    "{{slo}} {{channel}}",
+                ),
+            ),
+            "count",
+            thresholds=(
+                Threshold(_CREEPING.rate, "yellow"),
+                Threshold(_SLOW.rate, "orange"),
+                Threshold(_FAST.rate, "red"),
             ),
         ),
     ),
@@ -209,11 +259,43 @@ _PROCESSES: Final = Row(
     ),
 )
 
+_GROUND: Final = Row(
+    "What it stands on",
+    (
+        Panel(
+            "Dependencies",
+            "Whether each process reaches the store, the log and the cache. Without the log accepting goes on; "
+            "without the store nothing does.",
+            (Query("min(dependency_up) by (role, dependency)", "{{role}} {{dependency}}"),),
+            "count",
+            "states",
+            words=(Word(0, "Down", "red"), Word(1, "Up", "green")),
+        ),
+        Panel(
+            "Disk Free",
+            "Room on the volume of the data folder. When it is used up nothing is accepted any more.",
+            (Query("min(disk_free_bytes / disk_size_bytes) by (role) * 100", "{{role}}"),),
+            "percent",
+            base="red",
+            thresholds=(Threshold(10, "yellow"), Threshold(20, "green")),
+            top=100,
+        ),
+        Panel(
+            "Clock Skew",
+            "How far a process's clock is from one outside. Quiet hours, schedules and signatures of callbacks go by "
+            "the clock.",
+            (Query("max(abs(clock_skew_seconds)) by (role)", "{{role}}"),),
+            "seconds",
+            thresholds=(Threshold(5, "yellow"),),
+        ),
+    ),
+)
+
 NOTIFICATION_OVERVIEW: Final = Board(
     "notification_overview",
     "Bellhouse: overview",
     "The board for whoever is on call: is the platform well, what waits, and where does it hurt?",
-    (_HEALTH, _FLOW, _WAITING, _DOOR, _PROCESSES),
+    (_HEALTH, _PROMISES, _FLOW, _WAITING, _DOOR, _PROCESSES, _GROUND),
     (CHANNEL, PRIORITY),
     (STARTS,),
 )

@@ -127,6 +127,13 @@ _NEWS: Final = Row(
             "seconds",
         ),
         Panel(
+            "Provider Silence",
+            "For how long a provider that tells what became of messages has taken some and told nothing. It should be "
+            "0; if it grows, messages may vanish although every call succeeds.",
+            (Query('max(provider_silence_seconds{provider=~"$provider"}) by (provider)', "{{provider}}"),),
+            "seconds",
+        ),
+        Panel(
             "Callbacks/sec",
             "News that came in and what became of it. `refused` is news with a wrong signature.",
             (
