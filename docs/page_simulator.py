@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from bellhouse.simulator import fcm, sendgrid, smtp, twilio, vonage
-from bellhouse.simulator.dials import Delay, Dials, FcmDials, Latency, SendgridDials, SmtpDials, Throttle
+from bellhouse.simulator.dials import Delay, Dials, FcmDials, Latency, SendgridDials, SmsDials, SmtpDials, Throttle
 from bellhouse.simulator.receipts import PROVIDERS, VERDICTS
 
 _MODULES: Final[Mapping[str, Any]] = {
@@ -45,6 +45,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "callback_retry_ms": "The first wait before a refused callback is repeated.",
     "callback_retry_for_ms": "How long it is repeated.",
     "clock_ahead_s": "How far the `Date` of its answers over HTTP/1.1 is ahead of the machine's clock.",
+    "balance": "The money in the account when this is turned; each accepted message is paid from it, and none is taken "
+    "without it.",
     "token_lifetime_s": "Life of an OAuth access token.",
     "calls_per_connection": "Calls before an HTTP/2 connection is told to go (GOAWAY); 0 never.",
     "quota_per_minute": "The project's quota for each minute of the clock; 0 has none.",
@@ -124,7 +126,13 @@ def _lines() -> Iterator[str]:
     yield from ("", "Verdicts: " + ", ".join(f"`{verdict}`" for verdict in VERDICTS) + ".")
     yield from ("", "## Dials", "", "Shares are from 0 to 1.", "", *_table(dict(dials_of(Dials))))
     common = {name for name, _ in dials_of(Dials)}
-    for name, kind in (("fcm", FcmDials), ("sendgrid", SendgridDials), ("smtp", SmtpDials)):
+    for name, kind in (
+        ("fcm", FcmDials),
+        ("sendgrid", SendgridDials),
+        ("smtp", SmtpDials),
+        ("twilio", SmsDials),
+        ("vonage", SmsDials),
+    ):
         own = {dial: default for dial, default in dials_of(kind) if dial not in common}
         yield from ("", f"Only `{name}`:", "", *_table(own))
     yield from (

@@ -12,7 +12,11 @@ from tests.acceptance.people import DATA, define, of, person
 from tests.acceptance.waiting import wait_until
 
 SILENT_S = 3
-SETTINGS = QUICK.replace("[breaker]", f"[breaker]\nsilent_s = {SILENT_S}\nsilent_accepted = 5")
+HTTP = ("sendgrid", "twilio", "vonage")
+"""Providers whose answers have a Date."""
+SETTINGS = "balance_every_s = 0.5" + QUICK.replace(
+    "[breaker]", f"[breaker]\nsilent_s = {SILENT_S}\nsilent_accepted = 5"
+)
 
 
 @pytest.fixture
@@ -117,7 +121,8 @@ def test_the_only_provider_of_a_channel_is_kept_however_silent_it_is(
 
 
 def test_a_process_tells_what_it_reaches_its_disk_and_how_far_its_clock_is_off(client: Client, world: World) -> None:
-    world.dial("twilio", clock_ahead_s=-90)
+    for provider in HTTP:
+        world.dial(provider, clock_ahead_s=-90)
     ada = person(client)
     sms(client, ada.id)
     wait_until(lambda: abs((metric(client, "clock_skew_seconds", role="bulk") or 0) - 90) < 2, 30)
@@ -126,7 +131,8 @@ def test_a_process_tells_what_it_reaches_its_disk_and_how_far_its_clock_is_off(c
             assert metric(client, "dependency_up", role=role, dependency=dependency) == 1
         free, size = (metric(client, f"disk_{what}_bytes", role=role) or 0 for what in ("free", "size"))
         assert 0 < free <= size
-    world.dial("twilio", clock_ahead_s=0)
+    for provider in HTTP:
+        world.dial(provider, clock_ahead_s=0)
     deadline = time.monotonic() + 30
 
     def right_again() -> bool:
@@ -134,3 +140,20 @@ def test_a_process_tells_what_it_reaches_its_disk_and_how_far_its_clock_is_off(c
         return abs(metric(client, "clock_skew_seconds", role="bulk") or 90) < 2
 
     wait_until(right_again, deadline - time.monotonic())
+
+
+def test_an_account_without_money_is_failed_over_and_its_balance_is_told(house: House, world: World) -> None:
+    world.dial("twilio", balance=0.03)
+    house.stop()
+    (house.data / "bellhouse.toml").write_text(f"{SETTINGS}\n[providers.twilio]\nbalance_low = 10\n", encoding="utf-8")
+    house.start()
+    client = house.client()
+    ada = person(client)
+    sent = [sms(client, ada.id) for _ in range(8)]
+    wait_until(lambda: all(came_by(client, one)[0] in ("sent", "delivered") for one in sent))
+    assert {came_by(client, one)[1] for one in sent} == {"twilio", "vonage"}
+    wait_until(lambda: (metric(client, "provider_balance", provider="twilio") or 1) <= 0.01)
+    assert metric(client, "provider_balance_low", provider="twilio") == 10
+    assert (metric(client, "provider_balance", provider="vonage") or 0) > 900_000
+    assert (metric(client, "provider_verdicts_total", provider="twilio", verdict="account_fault") or 0) > 0
+    house.balances()

@@ -10,9 +10,9 @@ import pytest
 
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, TransportConfig
-from bellhouse.domain.attempt import Accepted, Unknown, Verdict, name_of
+from bellhouse.domain.attempt import Accepted, AccountFault, Unknown, Verdict, name_of
 from bellhouse.domain.ids import delivery_id, new_notification_ids
-from bellhouse.ports.provider import CallbackReader, CallbackRequest, Message, News, Provider
+from bellhouse.ports.provider import CallbackReader, CallbackRequest, HasBalance, Message, News, Provider
 from bellhouse.providers.fcm.callback import FcmReceipts
 from bellhouse.providers.fcm.config import FcmConfig
 from bellhouse.providers.fcm.send import FcmProvider
@@ -251,6 +251,32 @@ async def test_an_unknown_sms_at_twilio_is_found_again(world: Outside, receiver:
     assert isinstance(found, Accepted)
     assert found.message_id
     assert other is None or other.message_id == found.message_id
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage"])
+async def test_the_balance_falls_with_every_message_and_at_its_end_the_account_is_at_fault(
+    name: str, world: Outside, receiver: Receiver
+) -> None:
+    world.client.put_dials(name, balance=0.05)
+    async with account(name, world, receiver) as (provider, _):
+        assert isinstance(provider, HasBalance)
+        assert await provider.balance() == 0.05
+        (first,) = await sent(provider, message_for(name))
+        left = await provider.balance()
+        assert isinstance(first, Accepted)
+        assert left is not None
+        assert left < 0.05
+        while isinstance(verdict := (await sent(provider, message_for(name)))[0], Accepted):
+            pass
+        assert isinstance(verdict, AccountFault)
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage"])
+async def test_a_balance_that_is_not_told_is_none(name: str, world: Outside, receiver: Receiver) -> None:
+    world.client.put_dials(name, outage="503")
+    async with account(name, world, receiver) as (provider, _):
+        assert isinstance(provider, HasBalance)
+        assert await provider.balance() is None
 
 
 @pytest.mark.parametrize("hidden", [[], ["PIPELINING"], ["SIZE", "8BITMIME"]])

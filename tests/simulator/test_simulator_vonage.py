@@ -127,5 +127,5 @@ def test_the_balance_can_be_asked(outside: Outside):
     known = outside.known["vonage"]
     query = f"api_key={known['api_key']}&api_secret={known['api_secret']}"
     answer = call(known["base_url"], "GET", f"/account/get-balance?{query}")
-    assert answer.json() == {"value": 1000.0, "autoReload": False}
+    assert answer.json() == {"value": 1_000_000.0, "autoReload": False}
     assert call(known["base_url"], "GET", "/account/get-balance").status == 401

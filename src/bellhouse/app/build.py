@@ -12,7 +12,7 @@ from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.app.processes import Role
-from bellhouse.app.providers import Clients, Making, make_accounts, public_url, silence_settings, used
+from bellhouse.app.providers import Clients, Making, balances_of, make_accounts, public_url, silence_settings, used
 from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of, volume_of
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
@@ -160,6 +160,7 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     )
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
     silence = silence_settings(parts.settings)
+    balances = balances_of(parts.settings, clients, AlwaysHeld(), clock, logbook)
     sources = GaugeSources(
         store.log,
         store.catalogue,
@@ -169,12 +170,14 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         clock,
         store.database.wal_bytes,
         silences=Silences(accounts.sheets, store.signs, silence),
+        balances=balances.read,
     )
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
         *routers(ground, priorities_of("bulk")),
         Clients(clients),
         AcceptanceTeller(accounts, store.signs, clock),
+        balances,
         SilenceWatch(accounts.sheets, store.signs, store.catalogue, AlwaysHeld(), clock, logbook, silence),
         *lanes(ground, accounts, priorities_of("bulk")),
         DueReleaser(store.due, parts.doorbell, clock, logbook, batches.due),

@@ -14,7 +14,7 @@ from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_c
 from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
 from bellhouse.app.lanes import LaneGround, lanes, routers
 from bellhouse.app.leases import Membership, StoreLease
-from bellhouse.app.providers import Clients, Making, make_accounts, public_url, silence_settings, used
+from bellhouse.app.providers import Clients, Making, balances_of, make_accounts, public_url, silence_settings, used
 from bellhouse.app.roles import Play
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived
@@ -41,6 +41,7 @@ from bellhouse.outbox.sweep import Sweeper
 from bellhouse.outbox.upkeep import Upkeep
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import OutboxLane
+from bellhouse.ports.provider import HasBalance
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import DueStore, Member
 from bellhouse.ports.telemetry import Dependency, Logbook
@@ -272,7 +273,8 @@ def _exporter(ground: _Ground) -> list[Service]:
     clock, logbook = stage.clock, stage.logbook
     lease = ground.lease("exporter")
     reconciler = Reconciler(store.insights, lease, clock, logbook)
-    accounts, _ = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
+    accounts, clients = make_accounts(ground.making, ground.breakers, logbook, ground.process, 1.0)
+    balances = balances_of(stage.settings, clients, lease, clock, logbook)
     sources = GaugeSources(
         ground.log,
         ground.breakers,
@@ -282,10 +284,13 @@ def _exporter(ground: _Ground) -> list[Service]:
         clock,
         partitions_ahead=store.upkeep.days_ahead,
         silences=Silences(accounts.sheets, store.signs, silence_settings(stage.settings)),
+        balances=balances.read,
     )
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [
         reconciler,
+        Clients([provider for provider in clients if isinstance(provider, HasBalance)]),
+        balances,
         Exporter(StoreGauges(sources, reconciler, providers), lease, ground.metrics, clock, logbook),
         BacklogTeller(ground.log, store.due, lease, clock),
     ]

@@ -40,6 +40,7 @@ class GaugeSources(msgspec.Struct, frozen=True):
     partitions_ahead: Callable[[int], Awaitable[int]] | None = None
     """For how many days after the one of a moment (ms) the store has partitions; None where it has none."""
     silences: "Silences | None" = None
+    balances: Callable[[], Sequence[ProviderBalance]] | None = None
 
 
 class Silences(msgspec.Struct, frozen=True):
@@ -115,7 +116,7 @@ class StoreGauges:
         return {place: since for place, since in self._oldest.items() if place in behind} | found
 
     async def balances(self) -> Sequence[ProviderBalance]:
-        return ()
+        return () if self._sources.balances is None else self._sources.balances()
 
     async def store(self) -> StoreReading:
         with suppress(LogUnavailable):

@@ -11,6 +11,7 @@ import msgspec
 from bellhouse.adapters.transport.dated import DatedTransport
 from bellhouse.adapters.transport.h2 import H2Transport
 from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, TransportConfig
+from bellhouse.app.balances import Balances
 from bellhouse.app.sections import CHANNELS_OF, ProviderName
 from bellhouse.app.settings import Settings
 from bellhouse.app.stores import Store
@@ -25,7 +26,7 @@ from bellhouse.observability.skew import Skew
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, Provider, Transport
 from bellhouse.ports.store import BreakerStore
-from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.telemetry import Lease, Logbook
 from bellhouse.providers.fcm.callback import FcmReceipts
 from bellhouse.providers.fcm.config import FcmConfig
 from bellhouse.providers.fcm.send import FcmProvider
@@ -138,6 +139,15 @@ def make_accounts(
     order = {c: [accounts[name] for name in making.settings.providers_of(c)] for c in channels}
     made = Accounts(order, breakers, making.clock, logbook, pulled)
     return made, [account.provider for account in accounts.values()]
+
+
+def balances_of(
+    settings: Settings, providers: Sequence[Provider], lease: Lease, clock: Clock, logbook: Logbook
+) -> Balances:
+    """The service that asks these providers what money is left."""
+    low = {name: getattr(getattr(settings.providers, name), "balance_low", None) for name in used(settings)}
+    named = {str(name): amount for name, amount in low.items() if amount is not None}
+    return Balances(providers, named, settings.balance_every_s, lease, clock, logbook)
 
 
 def silence_settings(settings: Settings) -> SilenceSettings:

@@ -103,6 +103,18 @@ class PaidAccount(Account):
     )
 
 
+class PrepaidAccount(PaidAccount):
+    """What the table of a provider has whose account can be empty."""
+
+    balance_low: float | None = setting(
+        None,
+        "the account's currency",
+        "Below what balance a person is told; unset: nobody is",
+        ge=0,
+        examples=[50.0],
+    )
+
+
 class Fcm(Account):
     """Firebase Cloud Messaging (push)."""
 
@@ -164,7 +176,7 @@ class Smtp(PaidAccount):
     connections: int = setting(4, "connections", "Pooled connections to the relay, for each process", ge=1, le=256)
 
 
-class Twilio(PaidAccount):
+class Twilio(PrepaidAccount):
     """Twilio Messages (SMS)."""
 
     account_sid: str | None = setting(None, "", "The account, `AC...`", examples=["AC0123456789abcdef0123456789abcdef"])
@@ -177,7 +189,7 @@ class Twilio(PaidAccount):
     )
 
 
-class Vonage(PaidAccount):
+class Vonage(PrepaidAccount):
     """Vonage SMS API (SMS)."""
 
     api_key: str | None = setting(None, "", "The account's key", examples=["0123abcd"])

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
         "127.0.0.1", "address", "On which address a role without the API answers /metrics; `0.0.0.0` for all"
     )
     metrics_port: int = setting(9464, "port", "On which port it does; 0 for any free one", ge=0, le=65535)
+    balance_every_s: float = setting(
+        300.0, "s", "How often providers are asked what money is left in their accounts", gt=0, le=86_400
+    )
     order: Order = Order()
     providers: Providers = Providers()
     retry: Retry = Retry()

@@ -101,6 +101,18 @@ class Answers(Protocol):
         ...
 
 
+@runtime_checkable
+class HasBalance(Protocol):
+    """A provider that can be asked what money is left in its account."""
+
+    @property
+    def sheet(self) -> Sheet: ...
+
+    async def balance(self) -> float | None:
+        """The money left, in the account's currency; None where it does not say. Raises nothing."""
+        ...
+
+
 class CallbackRequest(msgspec.Struct, frozen=True):
     """An HTTP callback as it came in, before anything was parsed: signatures cover the raw bytes."""
 

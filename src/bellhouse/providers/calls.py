@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bellhouse.domain.attempt import Permanent, Verdict
-from bellhouse.ports.provider import Exchange, Message, Report, Request, Transport
+from bellhouse.ports.provider import Exchange, Message, Report, Request, Response, Transport
 
 
 async def call_each(
@@ -28,6 +28,14 @@ async def call_each(
     await transport.exchange(
         requests, lambda place, exchange, seconds: answered(called[place], exchange, seconds), timeout_s
     )
+
+
+async def ask(transport: Transport, request: Request, timeout_s: float) -> Response | None:
+    """The answer to one question; None where none came, or it was no success."""
+    answers: list[Exchange] = []
+    await transport.exchange([request], lambda _index, answer, _seconds: answers.append(answer), timeout_s)
+    answer = answers[0]
+    return answer if isinstance(answer, Response) and 200 <= answer.status < 300 else None
 
 
 async def send_each(

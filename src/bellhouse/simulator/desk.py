@@ -134,13 +134,17 @@ class Desk:
             verdict = "accepted_answer_lost"
             if self.dials.lost_answer_mode == "close":
                 exchange.drop()
-        elif not exchange.reply(reply._replace(date=self._date())) and verdict == "accepted":
+        elif not self.answer(exchange, reply) and verdict == "accepted":
             verdict = "accepted_answer_lost"
         at = now_ms()
         for entry in entries:
             self.note(at, verdict, entry)
         if news is not None:
             news()
+
+    def answer(self, exchange: Exchange, reply: Reply) -> bool:
+        """Answer with this provider's Date; False if the caller has gone."""
+        return exchange.reply(reply._replace(date=self._date()))
 
     def _date(self) -> bytes:
         """The Date of an answer by this provider's clock; made once a second."""

@@ -87,6 +87,12 @@ class SendgridDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True
     event_batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 500
 
 
+class SmsDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Twilio and Vonage: the money that is put into the account."""
+
+    balance: Annotated[float, Meta(ge=0)] = 1_000_000
+
+
 class SmtpDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """SMTP: greylisting, mails before a 421 (0 = no limit), and what the EHLO menu leaves out."""
 
@@ -98,8 +104,8 @@ class SmtpDials(Dials, frozen=True, forbid_unknown_fields=True, kw_only=True):
 _KINDS: Mapping[Provider, type[Dials]] = {
     "fcm": FcmDials,
     "sendgrid": SendgridDials,
-    "twilio": Dials,
-    "vonage": Dials,
+    "twilio": SmsDials,
+    "vonage": SmsDials,
     "smtp": SmtpDials,
 }
 

@@ -14,11 +14,14 @@ from bellhouse.simulator.clock import now_ms, rfc2822
 from bellhouse.simulator.credentials import Secrets
 from bellhouse.simulator.desk import Desk
 from bellhouse.simulator.ids import Entry, notification_of, number, raw_id
+from bellhouse.simulator.purse import Purse
 from bellhouse.simulator.receipts import Verdict
 from bellhouse.simulator.segments import segments
 from bellhouse.simulator.wire import HTML_502, Exchange, Handler, Reply, RequestHead, json_reply
 
 _KEPT_MESSAGES = 50_000
+_PRICE = 0.0079
+"""Of a segment, in US dollars."""
 _API = "/2010-04-01/Accounts/"
 
 
@@ -43,6 +46,7 @@ ERRORS: dict[str, tuple[Reply, Verdict]] = {
     "20500": (_error(500, 20500, "Internal Server Error"), "unknown"),
     "html_502": (HTML_502, "unknown"),
     "20003": (_AUTHENTICATE, "permanent"),
+    "20005": (_error(403, 20005, "Account not active"), "permanent"),
     "21211": _invalid(21211, _BAD_TO, "token_invalid"),
     "21614": _invalid(21614, "'To' number is not a valid mobile number", "token_invalid"),
     "21612": _invalid(
@@ -105,10 +109,12 @@ class Twilio:
         self._token = known.twilio_auth_token.encode()
         self._authorization = _basic(known.twilio_account_sid, known.twilio_auth_token)
         self._prefix = f"{_API}{self._account}/"
+        self.purse = Purse()
         self.reset()
 
     def reset(self) -> None:
-        """Forget all messages."""
+        """Forget all messages; the account is full again."""
+        self.purse.refill()
         self._messages: OrderedDict[str, _Sms] = OrderedDict()
         self._by_number: dict[str, deque[_Sms]] = {}
 
@@ -144,8 +150,8 @@ class Twilio:
 
     def _balance(self, head: RequestHead, _body: bytes, exchange: Exchange) -> None:
         if not self._barred(head, exchange):
-            answer = {"account_sid": self._account, "balance": "1000.00", "currency": "USD"}
-            exchange.reply(json_reply(200, answer))
+            answer = {"account_sid": self._account, "balance": f"{self.purse.left:.2f}", "currency": "USD"}
+            self._desk.answer(exchange, json_reply(200, answer))
 
     def _fetch(self, head: RequestHead, _body: bytes, exchange: Exchange) -> None:
         if not self._barred(head, exchange):
@@ -189,6 +195,9 @@ class Twilio:
         if refusal is None:
             fate = desk.error()
             refusal = ERRORS.get(fate) if fate is not None else None
+        if refusal is None and not self.purse.pays(_PRICE * segments(form["Body"])):
+            # Without money an account is suspended.
+            refusal = ERRORS["20005"]
         if refusal is not None:
             desk.settle(exchange, refusal[0], refusal[1], (entry,))
             return
@@ -235,7 +244,7 @@ class Twilio:
             "num_media": "0",
             "direction": "outbound-api",
             "api_version": "2010-04-01",
-            "price": f"-{0.0079 * parts:.5f}" if done else None,
+            "price": f"-{_PRICE * parts:.5f}" if done else None,
             "price_unit": "USD",
             "error_code": int(message.error) if message.error else None,
             "error_message": None,

@@ -16,6 +16,7 @@ from bellhouse.simulator.clock import now_ms
 from bellhouse.simulator.credentials import Secrets
 from bellhouse.simulator.desk import Desk
 from bellhouse.simulator.ids import Entry, notification_of, number, raw_id
+from bellhouse.simulator.purse import Purse
 from bellhouse.simulator.receipts import Verdict
 from bellhouse.simulator.segments import segments
 from bellhouse.simulator.wire import HTML_502, JSON, Exchange, Handler, Reply, ReplyHead, RequestHead, json_reply
@@ -98,6 +99,7 @@ class Vonage:
         self._key = known.vonage_api_key
         self._secret = known.vonage_api_secret
         self._signing = known.vonage_signature_secret
+        self.purse = Purse()
 
     def route(self, method: str, path: str) -> Handler | None:
         """The handler of a path of this provider."""
@@ -113,8 +115,8 @@ class Vonage:
             return
         given = {**dict(parse_qsl(head.query)), **_basic(head)}
         known = given.get("api_key") == self._key and given.get("api_secret") == self._secret
-        answer = json_reply(200, {"value": 1000.0, "autoReload": False})
-        exchange.reply(answer if known else _UNAUTHORIZED)
+        answer = json_reply(200, {"value": round(self.purse.left, 4), "autoReload": False})
+        self._desk.answer(exchange, answer if known else _UNAUTHORIZED)
 
     def send(self, head: RequestHead, body: bytes, exchange: Exchange) -> None:
         """`POST /sms/json`."""
@@ -127,8 +129,11 @@ class Vonage:
         if refusal is not None:
             desk.settle(exchange, refusal[0], refusal[1], (entry,))
             return
+        if not self.purse.pays(float(_PRICE) * segments(form["text"])):
+            desk.settle(exchange, *_refused("9"), (entry,))
+            return
         parts = [_Part(secrets.token_hex(8).upper(), form) for _ in range(segments(form["text"]))]
-        answer = {"message-count": str(len(parts)), "messages": [_accepted(part) for part in parts]}
+        answer = {"message-count": str(len(parts)), "messages": [_accepted(part, self.purse.left) for part in parts]}
         news = partial(self._news, parts, form)
         desk.settle(exchange, Reply(_OK, msgspec.json.encode(answer)), "accepted", (entry,), news)
 
@@ -236,12 +241,12 @@ def _bad_field(form: dict[str, str]) -> str | None:
     return None
 
 
-def _accepted(part: _Part) -> dict[str, str]:
+def _accepted(part: _Part, left: float) -> dict[str, str]:
     answer = {
         "to": part.to,
         "message-id": part.message_id,
         "status": "0",
-        "remaining-balance": "1000.00000000",
+        "remaining-balance": f"{left:.8f}",
         "message-price": _PRICE,
         "network": _NETWORK,
     }

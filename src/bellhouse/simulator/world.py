@@ -79,13 +79,16 @@ class World:
         self._fcm = fcm.Fcm(desks["fcm"], self._office, self._tokens, self._known)
         self._sendgrid = sendgrid.Sendgrid(desks["sendgrid"], self._office, self._known)
         self._twilio = twilio.Twilio(desks["twilio"], self._office, self._known)
+        self._vonage = vonage.Vonage(desks["vonage"], self._office, self._known)
+        self._board.listen("twilio", self._twilio.purse.tune)
+        self._board.listen("vonage", self._vonage.purse.tune)
         self._relay = smtp.Relay(desks["smtp"], self._office, self._known)
         self._board.listen("fcm", self._fcm.tune)
         counters: dict[Provider, Counter] = {
             "fcm": self._fcm,
             "sendgrid": self._sendgrid,
             "twilio": self._twilio,
-            "vonage": vonage.Vonage(desks["vonage"], self._office, self._known),
+            "vonage": self._vonage,
         }
         self._control = Control(self._board, self._receipts, self._office, self.reset)
         self._router = Router(counters, self._control)
@@ -101,6 +104,7 @@ class World:
         self._office.reset()
         self._sendgrid.reset()
         self._twilio.reset()
+        self._vonage.purse.refill()
         self._relay.reset()
 
     async def open(self) -> Ready:

@@ -48,10 +48,10 @@ class DatedTransport:
     def _look(self, answer: Response, seconds: float) -> None:
         date = answer.headers.get("date")
         now_s = self._clock.monotonic()
-        self._next = now_s + LOOK_S
         try:
             theirs = round(parsedate_to_datetime(date or "").timestamp() * 1000) + _HALF_SECOND_MS
         except (ValueError, OverflowError):
             return
+        self._next = now_s + LOOK_S
         now = self._clock.now()
         self._heard(self._source, now - round(seconds * 1000), now, theirs, now_s)

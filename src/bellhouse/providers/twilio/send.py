@@ -14,7 +14,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Exchange, Message, Report, Request, Response, Sheet, Transport
 from bellhouse.providers import rules
 from bellhouse.providers.addresses import is_e164
-from bellhouse.providers.calls import send_each
+from bellhouse.providers.calls import ask, send_each
 from bellhouse.providers.twilio.config import TwilioConfig
 from bellhouse.providers.twilio.errors import price_of, verdict_of
 
@@ -85,6 +85,13 @@ class TwilioProvider:
             if found is not None:
                 return Accepted(rules.text_of(found.get("sid")), price=price_of(found, self._config.price))
         return None
+
+    async def balance(self) -> float | None:
+        """What is left in the account, by the Balance resource."""
+        path = f"/2010-04-01/Accounts/{self._config.account_sid}/Balance.json"
+        answer = await ask(self._transport, Request("GET", path, self._headers, b""), self._sheet.timeout_s)
+        document = rules.json_object(answer.body) if answer is not None else None
+        return None if document is None else rules.number_of(document.get("balance"))
 
     async def start(self) -> None:
         """Nothing to prepare: the credentials are in every call."""

@@ -8,8 +8,9 @@ from bellhouse.domain.attempt import Permanent
 from bellhouse.domain.content import SmsContent
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Message, Report, Request, Sheet, Transport
+from bellhouse.providers import rules
 from bellhouse.providers.addresses import is_e164
-from bellhouse.providers.calls import send_each
+from bellhouse.providers.calls import ask, send_each
 from bellhouse.providers.vonage.config import VonageConfig
 from bellhouse.providers.vonage.errors import verdict_of
 from bellhouse.providers.vonage.text import is_gsm
@@ -65,6 +66,13 @@ class VonageProvider:
             report,
             self._sheet.timeout_s,
         )
+
+    async def balance(self) -> float | None:
+        """What is left in the account, in euros."""
+        request = Request("GET", "/account/get-balance", self._headers, b"")
+        answer = await ask(self._transport, request, self._sheet.timeout_s)
+        document = rules.json_object(answer.body) if answer is not None else None
+        return None if document is None else rules.number_of(document.get("value"))
 
     async def start(self) -> None:
         """Nothing to prepare: the credentials are in every call."""
