@@ -47,6 +47,8 @@ or
   sum by (provider) ({_FAULTS}) > 0
   unless
   sum by (provider) ({_FAULTS} offset 10m)
+  and on ()
+  count(process_started_timestamp_seconds offset 10m) > 0
 )""",
         "1m",
         "{{ $labels.provider }} refuses our account",

@@ -81,7 +81,11 @@ or
 (
   sum(increase(notifications_validated_total[5m])) > 0
   unless
-  sum(increase(notifications_routed_total[5m])) + sum(increase(notifications_suppressed_total[5m])) > 0
+  (
+    sum(increase(notifications_routed_total[5m])) > 0
+    or
+    sum(increase(notifications_suppressed_total[5m])) > 0
+  )
 )
 and
 max(oldest_pending_seconds{{stage="route"}}) > $critical_waits_s""",
