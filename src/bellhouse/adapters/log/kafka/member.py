@@ -25,6 +25,10 @@ _STALL_S: Final = 1.0
 it has paused, what was fetched ahead is forgotten and fetched again."""
 _HANDS_S: Final = 3.0
 """How long a partition that is to go waits for its records that are in the caller's hands; the group waits as well."""
+_LOOK_S: Final = 1.0
+"""How often the thread looks whether its group still has it as a member."""
+_FORGOTTEN_S: Final = 5.0
+"""How much longer than its session a consumer may be no member while its cluster answers."""
 _LEAVING_S: Final = 5.0
 """How much longer than its session a member may take to leave. Where the brokers are dead, librdkafka (2.16) can wait
 for a last commit for ever; the group has given such a member up by then."""
@@ -57,6 +61,8 @@ class Member:
         self._room = Event()
         self._stopping = False
         self._failed_at = 0.0
+        self._looked_at = 0.0
+        self._alone_since = 0.0
         self._full_since: float | None = None
         self._stalled = False
         self._consumer: Consumer
@@ -81,6 +87,7 @@ class Member:
             )
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
+        self._alone_since = self._clock.monotonic()
         self._commits = Commits(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         try:
@@ -148,6 +155,8 @@ class Member:
     def _read(self) -> None:
         if self.failure is not None:
             self._join_again_in_time()
+        elif self._is_forgotten():
+            self._join_anew()
         elif len(self._assignment) < (_BUFFER // 2 if self._stalled else _BUFFER):
             self._flow()
             self._fetch()
@@ -172,6 +181,39 @@ class Member:
             self.failure = down
         else:
             self.failure = None
+
+    def _is_forgotten(self) -> bool:
+        """Whether the consumer has long been no member of its group, though the cluster answers."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < _LOOK_S:
+            return False
+        self._looked_at = now
+        if self._consumer.memberid() or not self._cluster_answers():
+            self._alone_since = now
+        return now - self._alone_since >= self._config.session_timeout_s + _FORGOTTEN_S
+
+    def _cluster_answers(self) -> bool:
+        try:
+            self._consumer.list_topics(self._topic, timeout=_LOOK_S)
+        except KafkaException:
+            return False
+        return True
+
+    def _join_anew(self) -> None:
+        """Put another consumer in the place of one that does not come back.
+
+        librdkafka (2.16) joins again only when it has heard of every commit that is on its way. After a broker was away
+        for longer than a session, a consumer was seen to wait like that for ever, and closing may wait as well.
+        """
+        self._notes.warn(f"Kafka: a reader of {self._topic} joins its group anew", "it was no member any more")
+        Thread(target=self._consumer.close, name="kafka-forgotten", daemon=True).start()
+        self._assignment.left(self._assignment.partitions)
+        self._stalled = False
+        try:
+            self._join()
+        except LogUnavailable as down:
+            self._failed_at = self._clock.monotonic()
+            self.failure = down
 
     def _fetch(self) -> None:
         # `consume` alone would wait until it has all or its time is over; `poll` returns with the first.
@@ -241,6 +283,9 @@ class Member:
         self._marks.set_at_once()
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:  # one that another has replaced
+            consumer.incremental_unassign(partitions)
+            return
         gone = [p.partition for p in partitions]
         self._assignment.await_hands(gone, _HANDS_S)
         self._commits.send_now(gone)
@@ -248,7 +293,8 @@ class Member:
         consumer.incremental_unassign(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignment.left([p.partition for p in partitions])
+        if consumer is self._consumer:
+            self._assignment.left([p.partition for p in partitions])
         consumer.incremental_unassign(partitions)
 
     def hold(self, partitions: Sequence[int]) -> None:
