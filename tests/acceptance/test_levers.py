@@ -143,6 +143,25 @@ def test_a_rate_holds_for_all_processes_together_until_it_is_reset(house: House,
     wait_until(lambda: arrived(client, ids, "push"))
 
 
+def test_a_provider_is_listed_with_what_it_is_and_tested_with_the_servers_credentials(house: House) -> None:
+    assert house.world is not None
+    pull(house, "rate", "set", "twilio", "7")
+    pull(house, "provider", "prefer", "smtp", "--channel", "email")
+    listed = {one["name"]: one for one in house.cli_json("provider", "list")["providers"]}
+    assert (listed["twilio"]["rate"], listed["twilio"]["rate_from"]) == (7.0, "lever")
+    assert [(of["channel"], of["preferred_by"]) for of in listed["smtp"]["channels"]] == [("email", "lever")]
+    assert [of["preferred"] for of in listed["sendgrid"]["channels"]] == [False]
+    assert listed["fcm"]["status_page"].startswith("https://")
+    for name in ("fcm", "sendgrid", "smtp", "twilio", "vonage"):
+        assert house.cli_json("provider", "test", name)["works"]
+    house.world.dial("twilio", errors={"20003": 1})
+    failed = house.cli_json("provider", "test", "twilio", status=1)
+    assert (failed["works"], failed["trials"][0]["verdict"]) == (False, "account_fault")
+    assert "check the credentials in providers.twilio" in failed["trials"][0]["remedy"]
+    assert "nothing leaves this machine" in house.cli("provider", "test", "in_app")
+    assert "No provider" in house.cli("provider", "test", "nobody", status=1)
+
+
 def test_what_is_only_tried_changes_nothing(house: House) -> None:
     before = house.cli_json("audit")["acts"]
     for arguments in (("pause", "--all"), ("rate", "set", "fcm", "1"), ("provider", "prefer", "fcm")):

@@ -50,6 +50,8 @@ EXPECTED = {
     "/v1/levers/prefer": {"post"},
     "/v1/levers/rate": {"post"},
     "/v1/audit": {"get"},
+    "/v1/providers": {"get"},
+    "/v1/providers/{name}/test": {"post"},
     "/v1/ledger": {"get"},
     "/v1/diagnosis": {"get"},
     "/callbacks/{provider}": {"post"},

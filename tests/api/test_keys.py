@@ -108,6 +108,8 @@ NEEDED: list[tuple[str, str, Scope]] = [
     ("POST", "/v1/levers/prefer", "operate"),
     ("POST", "/v1/levers/rate", "operate"),
     ("GET", "/v1/audit", "operate"),
+    ("GET", "/v1/providers", "operate"),
+    ("POST", "/v1/providers/fcm/test", "operate"),
     ("GET", "/v1/ledger", "read"),
     ("GET", "/v1/diagnosis", "operate"),
 ]

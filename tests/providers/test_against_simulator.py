@@ -12,7 +12,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.transport.pyreqwest import PyreqwestTransport, TransportConfig
 from bellhouse.domain.attempt import Accepted, AccountFault, Unknown, Verdict, name_of
 from bellhouse.domain.ids import delivery_id, new_notification_ids
-from bellhouse.ports.provider import CallbackReader, CallbackRequest, HasBalance, Message, News, Provider
+from bellhouse.ports.provider import CallbackReader, CallbackRequest, HasBalance, Message, News, Provider, Tries
 from bellhouse.providers.fcm.callback import FcmReceipts
 from bellhouse.providers.fcm.config import FcmConfig
 from bellhouse.providers.fcm.send import FcmProvider
@@ -112,6 +112,46 @@ def read(receiver: Receiver, reader: CallbackReader, count: int) -> list[News]:
         url = receiver.url + received.path
         news += reader.read(CallbackRequest("POST", url, received.headers, received.body, time.time_ns() // 1_000_000))
     return news
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_trial_works_and_sends_nothing_to_anybody(name: str, world: Outside, receiver: Receiver) -> None:
+    async with account(name, world, receiver) as (provider, _):
+        assert isinstance(provider, Tries)
+        trials = await provider.try_out()
+        assert [name_of(trial.verdict) for trial in trials] == ["accepted"] * len(trials)
+    assert [row for row in world.client.receipts() if row["delivery_id"]] == []
+
+
+WRONG = {
+    "fcm": {"errors": {"unauthenticated": 1}},
+    "sendgrid": {"errors": {"401": 1}},
+    "smtp": {"errors": {"auth_535": 1}},
+    "twilio": {"errors": {"20003": 1}},
+    "vonage": {"errors": {"http_401": 1}},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_trial_with_refused_credentials_says_that_it_is_our_account(
+    name: str, world: Outside, receiver: Receiver
+) -> None:
+    world.client.put_dials(name, **WRONG[name])
+    async with account(name, world, receiver) as (provider, _):
+        assert isinstance(provider, Tries)
+        verdicts = [name_of(trial.verdict) for trial in await provider.try_out()]
+    assert verdicts[-1] == "account_fault"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_trial_of_a_provider_that_is_out_blames_the_provider(
+    name: str, world: Outside, receiver: Receiver
+) -> None:
+    world.client.put_dials(name, outage="refuse")
+    async with account(name, world, receiver) as (provider, _):
+        assert isinstance(provider, Tries)
+        verdicts = [name_of(trial.verdict) for trial in await provider.try_out()]
+    assert verdicts[-1] in ("retry", "unknown")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ import msgspec
 
 from bellhouse.app.descriptors import connections_within
 from bellhouse.app.http import Services, build_asgi
+from bellhouse.app.provider_desk import provider_desk
 from bellhouse.app.providers import Making, make_readers, used
 from bellhouse.app.readiness import Backlog, with_accepting
 from bellhouse.app.server import HttpServer
@@ -82,6 +83,7 @@ def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Ser
         metrics=exposition,
         steps=steps,
         provider_channels={str(name): channels for name, channels in used(settings).items()},
+        providers=provider_desk(ground.making),
         limits=limits,
     )
 

@@ -26,6 +26,7 @@ from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
+from bellhouse.ops.providers import Desk, ProvidersController
 from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore, LeverStore
@@ -101,6 +102,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """How much is taken; somebody must let it look (`ingest.steps.Lookout`)."""
     provider_channels: Mapping[str, tuple[Channel, ...]]
     """The configured providers and the channels that each serves."""
+    providers: Desk = Desk()
+    """What is known of providers, and how they are tried."""
     limits: Limits = Limits()
 
 
@@ -160,6 +163,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             BreakersController,
             LeversController,
             AuditController,
+            ProvidersController,
             LedgerController,
             DiagnosisController,
             HealthController,
@@ -178,6 +182,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             "insights": _given(services.insights),
             "clock": _given(services.clock),
             "telemetry": _given(services.telemetry),
+            "provider_desk": _given(services.providers),
             "provider_channels": _given(services.provider_channels),
             "readiness": _given(services.readiness),
             "metrics_text": _given(metrics),

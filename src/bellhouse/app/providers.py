@@ -155,6 +155,11 @@ def silence_settings(settings: Settings) -> SilenceSettings:
     return SilenceSettings(settings.breaker.silent_accepted, round(settings.breaker.silent_s * 1000))
 
 
+def make_provider(making: Making, name: ProviderName) -> Provider:
+    """A client of a configured provider that nobody else uses; it opens nothing before it is used."""
+    return _MAKERS[name](making)
+
+
 def breaker_settings(settings: Settings) -> BreakerSettings:
     """The breakers' part of the settings."""
     given = settings.breaker

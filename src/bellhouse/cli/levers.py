@@ -84,6 +84,48 @@ def prefer(
     tell(connect(data, url, key).post("/v1/levers/prefer", acted(body, why, dry_run)), json)
 
 
+@provider.command(name="list")
+def list_(data: Data = DEFAULT_DATA, url: Url = None, key: Key = None, json: Json = False) -> None:
+    """Show every provider: channels, rate, breakers, which comes first, whether it confirms, its status page."""
+    answer = connect(data, url, key).get("/v1/providers")
+    if json:
+        show.as_json(answer)
+        return
+    rows: list[tuple[Any, ...]] = []
+    for one in answer["providers"]:
+        at = "no limit" if one["rate"] is None else f"{one['rate']:g}/s ({one['rate_from']})"
+        for of in one["channels"]:
+            breaker = of["breaker"] + (" (forced)" if of["forced"] != "none" else "")
+            first = {"lever": "yes (lever)", "setting": "yes", "none": ""}[of["preferred_by"]]
+            rows.append((of["channel"], one["name"], first, breaker, at, one["confirms"], one["status_page"]))
+        if not one["enabled"]:
+            rows.append((None, one["name"], "not in use", None, None, None, None))
+    rows.sort(key=lambda row: row[0] or "~")
+    show.table(("channel", "provider", "first", "breaker", "rate", "confirms", "status page"), rows)
+
+
+@provider.command(name="test")
+def try_out(name: Provider, data: Data = DEFAULT_DATA, url: Url = None, key: Key = None, json: Json = False) -> None:
+    """Call a provider with the server's credentials, sending nothing to anybody; exit with 1 where that fails."""
+    from urllib.parse import quote
+
+    answer = connect(data, url, key).post(f"/v1/providers/{quote(name, safe='')}/test")
+    if json:
+        show.as_json(answer)
+    elif not answer["trials"]:
+        show.line(f"{show.cell(name)}: nothing leaves this machine, so there is nothing to test.")
+    for trial in () if json else answer["trials"]:
+        result = "works" if trial["works"] else f"{trial['verdict']} {trial['code']}"
+        said = f": {trial['said']}" if trial["said"] else ""
+        show.line(f"{trial['of']}: {show.cell(result)} in {trial['duration_ms']:g} ms{show.cell(said)}")
+        if trial["remedy"]:
+            show.line(f"  {show.cell(trial['remedy'])}")
+    if not answer["works"]:
+        if answer["status_page"] and not json:
+            show.line(f"Its status page: {answer['status_page']}")
+        raise typer.Exit(1)
+
+
 @rate.command(name="set")
 def set_(
     name: Provider,

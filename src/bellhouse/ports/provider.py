@@ -113,6 +113,31 @@ class HasBalance(Protocol):
         ...
 
 
+TrialOf = Literal["credentials", "dry_call", "connection", "balance"]
+"""What a trial proves: that our credentials are taken; that a message would be; that the other side answers."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One call of a provider that sends nothing to anybody."""
+
+    of: TrialOf
+    verdict: Verdict
+    """Accepted: it works."""
+    seconds: float
+    said: str = ""
+    """What the answer says besides, such as a balance."""
+
+
+@runtime_checkable
+class Tries(Protocol):
+    """A provider that can be tried without sending anything to anybody."""
+
+    async def try_out(self) -> Sequence[Trial]:
+        """Try the account with calls that send nothing, each with its verdict; a trial that cannot work since one
+        before it failed is left out. Raises nothing."""
+        ...
+
+
 class CallbackRequest(msgspec.Struct, frozen=True):
     """An HTTP callback as it came in, before anything was parsed: signatures cover the raw bytes."""
 

@@ -6,6 +6,13 @@ from bellhouse.domain.attempt import Permanent, Verdict
 from bellhouse.ports.provider import Exchange, Message, Report, Request, Response, Transport
 
 
+async def try_call(transport: Transport, request: Request, timeout_s: float) -> tuple[Exchange, float]:
+    """One request with its answer, and how long that took in seconds."""
+    answers: list[tuple[Exchange, float]] = []
+    await transport.exchange([request], lambda _, answer, seconds: answers.append((answer, seconds)), timeout_s)
+    return answers[0]
+
+
 async def call_each(
     transport: Transport,
     batch: Sequence[Message],

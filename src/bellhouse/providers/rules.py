@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bellhouse.domain.attempt import AccountFault, Permanent, Retry, Unknown, Verdict
+from bellhouse.domain.attempt import Accepted, AccountFault, Permanent, Retry, Unknown, Verdict
 from bellhouse.ports.provider import NoAnswer, NotSent, Response
 
 LONGEST_WAIT_MS = 86_400_000
@@ -45,6 +45,12 @@ def text_of(value: object) -> str:
 def number_of(value: object) -> float | None:
     """A JSON value that should be a finite number, written as one or as text; None for anything else."""
     return _number(text_of(value))
+
+
+def enough(balance: object) -> Accepted | AccountFault:
+    """Whether a prepaid balance sends anything at all; one that cannot be read is taken to."""
+    number = number_of(balance)
+    return AccountFault("the balance is used up", "balance") if number is not None and number <= 0 else Accepted()
 
 
 def epoch_ms(value: object) -> int | None:

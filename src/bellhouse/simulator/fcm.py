@@ -158,7 +158,7 @@ class Fcm:
         message = request.message
         entry = _entry(message)
         reply, verdict = self._judge(message, request.validate_only)
-        if verdict == "accepted":
+        if verdict == "accepted" and not request.validate_only:
             desk.settle(exchange, reply, verdict, (entry,), partial(self._news, message.data))
         else:
             desk.settle(exchange, reply, verdict, (entry,))
@@ -167,13 +167,13 @@ class Fcm:
         desk = self._desk
         if (wait := self._throttled_for()) is not None:
             return _quota_exceeded(wait), "throttled"
-        if validate_only:
-            return self._success(b"fake_message_id"), "accepted"
         if message.token is not None and (refusal := self._bad_token(message.token)):
             return refusal, "token_invalid"
         error = desk.error()
         if error is not None:
             return ERRORS[error]
+        if validate_only:
+            return self._success(b"fake_message_id"), "accepted"
         self._serial += 1
         return self._success(b"0:%d%%%016x" % (now_ms() * 1000, self._serial)), "accepted"
 

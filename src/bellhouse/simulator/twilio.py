@@ -143,7 +143,7 @@ class Twilio:
         """Whether a query met an outage or a wrong password."""
         if self._desk.shut(exchange, _UNAVAILABLE):
             return True
-        if not self._known(head):
+        if not self._known(head) or self._desk.error() == "20003":
             exchange.reply(_AUTHENTICATE)
             return True
         return False

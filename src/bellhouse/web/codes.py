@@ -17,6 +17,7 @@ ProblemCode = Literal[
     "type_not_found",
     "template_not_found",
     "breaker_not_found",
+    "provider_not_found",
     "method_not_allowed",
     "request_timeout",
     "too_late_to_cancel",
@@ -110,6 +111,7 @@ PROBLEMS: Final[dict[ProblemCode, Meaning]] = {
         "No such template",
         "Store the template with `PUT /v1/templates/{name}` first, or ask for a version that exists.",
     ),
+    "provider_not_found": Meaning(404, "No such provider", "`GET /v1/providers` lists those that are in use."),
     "breaker_not_found": Meaning(404, "No such breaker", "`GET /v1/breakers` lists the providers that have one."),
     "method_not_allowed": Meaning(
         405, "The path does not know this method", "Use one of the methods in the `Allow` header."

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from bellhouse.domain.attempt import Accepted, AccountFault, Permanent, TokenInvalid, Verdict
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.provider import Exchange, Message, Report, Request, Sheet, Transport
-from bellhouse.providers.calls import call_each
+from bellhouse.ports.provider import Exchange, Message, Report, Request, Sheet, Transport, Trial
+from bellhouse.providers.calls import call_each, try_call
 from bellhouse.providers.fcm.config import FcmConfig
 from bellhouse.providers.fcm.errors import MISMATCH, STALE_CREDENTIALS, verdict_of
 from bellhouse.providers.fcm.message import body_encoder, refusal
@@ -13,6 +13,7 @@ from bellhouse.providers.fcm.oauth import AccessToken
 from bellhouse.security.signatures import ReceiptKey
 
 _SECOND_LOOK = frozenset({STALE_CREDENTIALS, MISMATCH})
+_TRIED = b'{"validate_only":true,"message":{"topic":"bellhouse-test","notification":{"title":"Test","body":"Test"}}}'
 _Held = list[tuple[int, AccountFault | TokenInvalid, float]]
 
 
@@ -56,6 +57,19 @@ class FcmProvider:
             held += await self._again(batch, stale, token, report)
         for index, verdict, seconds in held:
             report(index, self._judged(verdict), seconds)
+
+    async def try_out(self) -> Sequence[Trial]:
+        """A fresh access token, then a message to a topic that FCM validates and sends to nobody."""
+        began = self._clock.monotonic()
+        token = await self._token.get()
+        fetched = self._clock.monotonic() - began
+        if not isinstance(token, str):
+            return [Trial("credentials", token, fetched)]
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        request = Request("POST", self._path, headers, _TRIED)
+        answer, seconds = await try_call(self._transport, request, self._sheet.timeout_s)
+        verdict = verdict_of(answer, self._clock.now())
+        return [Trial("credentials", Accepted(), fetched), Trial("dry_call", verdict, seconds)]
 
     async def start(self) -> None:
         """Fetch the access token, so that the first batch need not wait. A failure shows at the first `send`."""

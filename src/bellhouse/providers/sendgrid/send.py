@@ -8,9 +8,9 @@ from bellhouse.domain.attempt import Permanent
 from bellhouse.domain.content import EmailContent
 from bellhouse.domain.ids import notification_of, to_text
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.provider import Message, Report, Request, Sheet, Transport
+from bellhouse.ports.provider import Message, Report, Request, Sheet, Transport, Trial
 from bellhouse.providers.addresses import is_email
-from bellhouse.providers.calls import send_each
+from bellhouse.providers.calls import send_each, try_call
 from bellhouse.providers.sendgrid.config import SendGridConfig
 from bellhouse.providers.sendgrid.errors import verdict_of
 
@@ -102,6 +102,19 @@ class SendGridProvider:
             report,
             self._sheet.timeout_s,
         )
+
+    async def try_out(self) -> Sequence[Trial]:
+        """A mail to our own sender's address in the sandbox, which validates it and sends nothing."""
+        mail = _Mail(
+            personalizations=[_Personalization([_Address(self._from.email)], {})],
+            sender=self._from,
+            subject="Test",
+            content=[_Part("text/plain", "Test")],
+            mail_settings=_Settings(_Switch(True)),
+        )
+        request = Request("POST", "/v3/mail/send", self._headers, _encode(mail))
+        answer, seconds = await try_call(self._transport, request, self._sheet.timeout_s)
+        return [Trial("dry_call", verdict_of(answer, self._clock.now()), seconds)]
 
     async def start(self) -> None:
         """Nothing to prepare: the key is in every call."""

@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from bellhouse.domain.attempt import AccountFault, Permanent, Retry, Verdict
+from bellhouse.domain.attempt import Accepted, AccountFault, Permanent, Retry, Verdict
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.provider import Message, Report, Sheet
+from bellhouse.ports.provider import Message, Report, Sheet, Trial, TrialOf
 from bellhouse.providers.smtp.config import SmtpConfig
 from bellhouse.providers.smtp.connect import open_session, tls_context
 from bellhouse.providers.smtp.mime import mail_writer, refusal
+from bellhouse.providers.smtp.replies import at_connect
 from bellhouse.providers.smtp.session import Job, Session
 
 _MAILS_PER_CONNECTION = 8
@@ -53,6 +54,25 @@ class SmtpProvider:
             verdict = faults[0] if faults else Retry("every connection ended", "connect")
             while jobs:
                 report(jobs.popleft().index, verdict, 0.0)
+
+    async def try_out(self) -> Sequence[Trial]:
+        """A connection of its own: greeting, EHLO, TLS and AUTH as configured, then NOOP."""
+        began = self._clock.monotonic()
+        session = await open_session(self._config, self._context)
+        opened = self._clock.monotonic() - began
+        if not isinstance(session, Session):
+            of: TrialOf = "credentials" if isinstance(session, AccountFault) else "connection"
+            return [Trial(of, session, opened)]
+        verdict: Verdict = Accepted(code="250")
+        try:
+            reply = await session.command(b"NOOP")
+            if reply.code != 250:
+                verdict = at_connect(reply)
+            await asyncio.wait([session.quit()], timeout=_FAREWELL_S)
+        except ConnectionError as error:
+            verdict = Retry(f"the connection ended: {error}", "connect")
+        seconds = self._clock.monotonic() - began - opened
+        return [Trial("credentials", Accepted(code="235"), opened), Trial("dry_call", verdict, seconds)]
 
     async def start(self) -> None:
         """Open one connection, so that the first batch need not wait. A failure shows at the first `send`."""

@@ -11,10 +11,10 @@ from bellhouse.domain.attempt import Accepted, Permanent
 from bellhouse.domain.content import SmsContent
 from bellhouse.domain.ids import made_at, to_text
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.provider import Exchange, Message, Report, Request, Response, Sheet, Transport
+from bellhouse.ports.provider import Exchange, Message, Report, Request, Response, Sheet, Transport, Trial
 from bellhouse.providers import rules
 from bellhouse.providers.addresses import is_e164
-from bellhouse.providers.calls import ask, send_each
+from bellhouse.providers.calls import ask, send_each, try_call
 from bellhouse.providers.twilio.config import TwilioConfig
 from bellhouse.providers.twilio.errors import price_of, verdict_of
 
@@ -43,7 +43,9 @@ class TwilioProvider:
             "content-type": "application/x-www-form-urlencoded",
             "accept": "application/json",
         }
-        self._path = f"/2010-04-01/Accounts/{config.account_sid}/Messages.json"
+        account = f"/2010-04-01/Accounts/{config.account_sid}"
+        self._path = f"{account}/Messages.json"
+        self._balance_path = f"{account}/Balance.json"
 
     @property
     def sheet(self) -> Sheet:
@@ -88,10 +90,25 @@ class TwilioProvider:
 
     async def balance(self) -> float | None:
         """What is left in the account, by the Balance resource."""
-        path = f"/2010-04-01/Accounts/{self._config.account_sid}/Balance.json"
-        answer = await ask(self._transport, Request("GET", path, self._headers, b""), self._sheet.timeout_s)
+        answer = await ask(
+            self._transport, Request("GET", self._balance_path, self._headers, b""), self._sheet.timeout_s
+        )
         document = rules.json_object(answer.body) if answer is not None else None
         return None if document is None else rules.number_of(document.get("balance"))
+
+    async def try_out(self) -> Sequence[Trial]:
+        """The account's balance: it needs the same credentials as sending."""
+        request = Request("GET", self._balance_path, self._headers, b"")
+        answer, seconds = await try_call(self._transport, request, self._sheet.timeout_s)
+        verdict = verdict_of(answer, self._clock.now(), 0.0)
+        if not isinstance(verdict, Accepted) or not isinstance(answer, Response):
+            return [Trial("credentials", verdict, seconds)]
+        told = rules.json_object(answer.body) or {}
+        said = f"{rules.text_of(told.get('balance'))} {rules.text_of(told.get('currency'))}"
+        return [
+            Trial("credentials", Accepted(), seconds),
+            Trial("balance", rules.enough(told.get("balance")), 0.0, said),
+        ]
 
     async def start(self) -> None:
         """Nothing to prepare: the credentials are in every call."""

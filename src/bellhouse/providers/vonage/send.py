@@ -4,13 +4,13 @@ from base64 import b64encode
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from bellhouse.domain.attempt import Permanent
+from bellhouse.domain.attempt import Accepted, Permanent
 from bellhouse.domain.content import SmsContent
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.provider import Message, Report, Request, Sheet, Transport
+from bellhouse.ports.provider import Message, Report, Request, Response, Sheet, Transport, Trial
 from bellhouse.providers import rules
 from bellhouse.providers.addresses import is_e164
-from bellhouse.providers.calls import ask, send_each
+from bellhouse.providers.calls import ask, send_each, try_call
 from bellhouse.providers.vonage.config import VonageConfig
 from bellhouse.providers.vonage.errors import verdict_of
 from bellhouse.providers.vonage.text import is_gsm
@@ -73,6 +73,18 @@ class VonageProvider:
         answer = await ask(self._transport, request, self._sheet.timeout_s)
         document = rules.json_object(answer.body) if answer is not None else None
         return None if document is None else rules.number_of(document.get("value"))
+
+    async def try_out(self) -> Sequence[Trial]:
+        """The account's balance: it needs the same credentials as sending."""
+        request = Request("GET", "/account/get-balance", self._headers, b"")
+        answer, seconds = await try_call(self._transport, request, self._sheet.timeout_s)
+        if not isinstance(answer, Response) or answer.status != 200:
+            return [Trial("credentials", verdict_of(answer, self._clock.now()), seconds)]
+        value = (rules.json_object(answer.body) or {}).get("value")
+        return [
+            Trial("credentials", Accepted(), seconds),
+            Trial("balance", rules.enough(value), 0.0, f"{rules.text_of(value)} EUR"),
+        ]
 
     async def start(self) -> None:
         """Nothing to prepare: the credentials are in every call."""
