@@ -59,5 +59,7 @@ def test_what_a_page_shows_is_compared_line_by_line() -> None:
 
 def test_no_page_marks_a_block_with_a_word_that_nobody_reads() -> None:
     for page in (*DOCS.rglob("*.md"), ROOT / "README.md"):
+        if page.parent.name == "runbooks":
+            continue  # they have words of their own, which tests/runbooks reads
         for block in blocks_of(page):
             assert set(block.words) <= {"terminal", "retry", "refused", "apart"}, str(block)

@@ -111,6 +111,10 @@ def failing(verdict: str, code: str, count: float = 60.0, accepted: float = 0.0)
 
 
 DOWN = with_breaker(with_provider(HEALTHY, "sendgrid", **failing("retry", "503")), "sendgrid", "open")
+SILENT = replace(
+    with_provider(HEALTHY, "twilio", silence_s=40.0, callbacks=0.0),
+    breakers=(*CLOSED[:3], BreakerFacts("twilio", "sms", "open", reason="silent"), CLOSED[4]),
+)
 BACKLOG = (
     LaneFacts("deliveries.push.normal", 4_000, 3_500),
     LaneFacts("notifications.normal", 900, 800),
@@ -136,10 +140,10 @@ CASES: dict[str, tuple[str, Facts]] = {
         with_provider(HEALTHY, "fcm", **failing("token_invalid", "404 UNREGISTERED", 60.0, 140.0)),
     ),
     "slow provider": ("SlowProvider", with_provider(HEALTHY, "sendgrid", p95_s=6.5, slowest_s=8.0)),
-    "silent provider": ("SilentProvider", with_provider(HEALTHY, "twilio", silence_s=90.0, callbacks=0.0)),
+    "silent provider": ("SilentProvider", with_provider(HEALTHY, "twilio", silence_s=200.0, callbacks=0.0)),
     "silent provider whose breaker has opened": (
         "SilentProvider",
-        with_breaker(with_provider(HEALTHY, "twilio", silence_s=40.0, callbacks=0.0), "twilio", "open"),
+        SILENT,
     ),
     "credential": ("CredentialExpired", with_provider(HEALTHY, "sendgrid", **failing("account_fault", "401"))),
     "credential of the only provider": (

@@ -36,6 +36,8 @@ class BreakerFacts(msgspec.Struct, frozen=True):
     forced: str = "none"
     failures: int = 0
     changed_at: str = ""
+    reason: str = ""
+    """Why it left `closed`, where that is not failures: `silent`."""
 
 
 class ProviderFacts(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ class LeverFacts(msgspec.Struct, frozen=True):
     priority: str = ""
     tenant: str = ""
     type: str = ""
+    template: str = ""
     provider: str = ""
     rate: float | None = None
     by: str = ""

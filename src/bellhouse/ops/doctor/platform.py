@@ -17,19 +17,19 @@ _ENGINES: dict[str, tuple[CauseName, float, str, tuple[str, ...]]] = {
         "DatabaseDown",
         95,
         "The store does not answer: nothing is accepted, and nothing that is in hand can be written down.",
-        ("bellhouse doctor dependency-down", "kubectl get pods -l app=postgresql", "bellhouse ledger"),
+        ("bellhouse config check --connect", "bellhouse doctor disk-filling"),
     ),
     "log": (
         "KafkaDown",
         93,
         "The log does not answer: what is accepted waits in the outbox, and nothing is routed or delivered.",
-        ("bellhouse topics", "kubectl get pods -l app=kafka", "bellhouse doctor queue-backlog"),
+        ("bellhouse config check --connect", "bellhouse topics"),
     ),
     "cache": (
         "RedisLost",
         72,
         "The cache does not answer: every process goes on with breakers and shares of its own, slower, never wrong.",
-        ("redis-cli PING", "kubectl get pods redis-0", "bellhouse breaker list"),
+        ("redis-cli PING", "kubectl get pod redis-0", "kubectl rollout restart statefulset/redis"),
     ),
 }
 
@@ -51,10 +51,10 @@ def not_accepting(facts: Facts) -> Iterator[Cause]:
         "The API does not answer: nothing is accepted.",
         tuple(evidence),
         (
-            "kubectl get pods -l app=notification-api",
-            "kubectl logs -l app=notification-api --tail=100",
+            "bellhouse config check --connect",
+            "kubectl get deployment/notification-api",
+            "kubectl logs deployment/notification-api --tail=100",
             "kubectl rollout undo deployment/notification-api",
-            "bellhouse serve",
         ),
     )
 

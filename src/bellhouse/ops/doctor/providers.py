@@ -9,6 +9,7 @@ BALANCE_CODES = ("quota", "balance", "credit", "funds", "200 9", "30002", "402")
 """What account faults for want of money look like in a provider's own codes and words."""
 FAILED = ("retry", "unknown")
 _SLOW_S = 2.0
+_SILENT_S = 10.0
 _FEW = 3
 
 
@@ -41,7 +42,7 @@ def all_down(facts: Facts) -> Iterator[Cause]:
 def outage(facts: Facts) -> Iterator[Cause]:
     """A breaker opened by itself, or nearly all calls fail through the provider's fault."""
     for provider in _of_interest(facts):
-        open_ones = [one for one in _breakers(facts, provider.name) if one.state != "closed" and one.forced == "none"]
+        open_ones = [one for one in _breakers(facts, provider.name) if one.state != "closed" and _fails(one)]
         bad = provider.share(*FAILED)
         failing = bad >= 0.3 and provider.calls >= _FEW and not _slow(provider)
         if not open_ones and not failing:
@@ -224,11 +225,13 @@ def slow(facts: Facts) -> Iterator[Cause]:
 
 def silent(facts: Facts) -> Iterator[Cause]:
     """A provider accepts and confirms nothing."""
-    for provider in facts.providers:
-        if provider.silence_s < 5 or provider.callbacks > 0:
+    for provider in _of_interest(facts):
+        left_alone = any(one.reason == "silent" for one in _breakers(facts, provider.name) if one.state != "closed")
+        if not left_alone and (provider.silence_s < _SILENT_S or provider.callbacks > 0):
             continue
-        evidence = [f"It has accepted messages for {span(provider.silence_s)} without confirming any."]
-        evidence += [_breaker_words(one) for one in _breakers(facts, provider.name) if one.state != "closed"]
+        evidence = [_breaker_words(one) for one in _breakers(facts, provider.name) if one.state != "closed"]
+        if provider.silence_s:
+            evidence.insert(0, f"It has accepted messages for {span(provider.silence_s)} without confirming any.")
         if provider.verdicts.get("accepted"):
             evidence.append(f"{plural(provider.verdicts['accepted'], 'message')} were accepted meanwhile.")
         other = _stand_in(facts, provider.name)
@@ -238,7 +241,7 @@ def silent(facts: Facts) -> Iterator[Cause]:
             commands.append(f'bellhouse provider prefer {other.provider} --channel {other.channel} --why "{why}"')
         yield Cause(
             "SilentProvider",
-            70 + 20 * min(1.0, provider.silence_s / 60),
+            89.0 if left_alone else 56 + 32 * min(1.0, provider.silence_s / 300),
             f"{provider.name} takes messages and confirms none: it may lose them, or callbacks do not reach us.",
             tuple(evidence),
             tuple(commands),
@@ -261,6 +264,11 @@ def _of_interest(facts: Facts) -> Iterator[ProviderFacts]:
 
 def _breakers(facts: Facts, provider: str) -> list[BreakerFacts]:
     return [one for one in facts.breakers if one.provider == provider]
+
+
+def _fails(one: BreakerFacts) -> bool:
+    """Whether a breaker is where it is by failures of its provider alone."""
+    return one.forced == "none" and one.reason != "silent"
 
 
 def _stand_in(facts: Facts, provider: str) -> BreakerFacts | None:

@@ -10,6 +10,7 @@ LATE_S = {"critical": 10.0, "high": 30.0, "normal": 120.0, "low": 600.0}
 _MUCH = 1_000
 _HOT = 0.6
 _FEW = 20
+_WHY = ' --why "it may go on"'
 
 
 def paused(facts: Facts) -> Iterator[Cause]:
@@ -23,7 +24,9 @@ def paused(facts: Facts) -> Iterator[Cause]:
     evidence = [_lever_words(lever) for lever in pauses]
     if waiting:
         evidence.append(f"{plural(waiting, 'record')} wait where something is paused.")
-    everything = any(not (lever.channel or lever.priority or lever.tenant or lever.type) for lever in pauses)
+    everything = any(
+        not any((lever.channel, lever.priority, lever.tenant, lever.type, lever.template)) for lever in pauses
+    )
     yield Cause(
         "PausedByOperator",
         88.0 if everything or waiting else 70.0,
@@ -240,6 +243,6 @@ def _lever_words(lever: LeverFacts) -> str:
 
 
 def _resume(lever: LeverFacts) -> str:
-    named = {"channel": lever.channel, "priority": lever.priority, "tenant": lever.tenant, "type": lever.type}
-    flags = " ".join(f"--{name} {value}" for name, value in named.items() if value)
-    return f'bellhouse resume {flags or "--all"} --why "it may go on"'
+    words = ("channel", "priority", "tenant", "type", "template")
+    flags = " ".join(f"--{word} {value}" for word in words if (value := getattr(lever, word)))
+    return f"bellhouse resume {flags or '--all'}{_WHY}"

@@ -1,5 +1,6 @@
 """What metrics and answers of the API say, as facts."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from bellhouse.ops.doctor.facts import (
 from bellhouse.ops.doctor.samples import Reading
 
 _BREAKER: Final = {0.0: "closed", 1.0: "open", 2.0: "half_open"}
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _FEW: Final = 3
 """Calls within the window below which the store's newest rows say more."""
 
@@ -151,7 +153,13 @@ def breakers_of(answer: Any) -> tuple[BreakerFacts, ...]:
     """`GET /v1/breakers`."""
     return tuple(
         BreakerFacts(
-            row["provider"], row["channel"], row["state"], row["forced"], row["failures"], row["changed_at"] or ""
+            row["provider"],
+            row["channel"],
+            row["state"],
+            row["forced"],
+            row["failures"],
+            row["changed_at"] or "",
+            row.get("reason") or "",
         )
         for row in answer["breakers"]
     )
@@ -168,23 +176,23 @@ def levers_of(answer: Any) -> tuple[LeverFacts, ...]:
 
 
 def _lever(row: Mapping[str, Any]) -> LeverFacts:
-    def said(*names: str) -> str:
-        return next((str(row[name]) for name in names if row.get(name) not in (None, "")), "")
-
-    rate = row.get("rate", row.get("value"))
-    kind = said("kind", "lever", "act")
+    """A pause's scope is its selector, `channel=sms, tenant=acme`; a rate's is its provider."""
+    kind, scope, value = str(row["kind"]), str(row["scope"]), str(row.get("value") or "")
+    chosen = dict(part.split("=", 1) for part in scope.split(", ") if "=" in part)
+    number = _NUMBER.match(value)
     return LeverFacts(
         kind,
-        said("words", "sentence") or " ".join(filter(None, (kind, said("provider", "channel", "priority", "tenant")))),
-        said("channel"),
-        said("priority"),
-        said("tenant"),
-        said("type"),
-        said("provider"),
-        float(rate) if isinstance(rate, int | float) else None,
-        said("by"),
-        said("why"),
-        said("since", "at"),
+        f"{kind.capitalize()} of {scope}{f' to {value}' if value else ''}",
+        chosen.get("channel", ""),
+        chosen.get("priority", ""),
+        chosen.get("tenant", ""),
+        chosen.get("type", ""),
+        chosen.get("template", ""),
+        scope if kind == "rate" else "",
+        float(number[0]) if kind == "rate" and number else None,
+        str(row.get("by") or ""),
+        str(row.get("why") or ""),
+        str(row.get("at") or ""),
     )
 
 
