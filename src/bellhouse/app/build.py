@@ -17,6 +17,7 @@ from bellhouse.app.readiness import Backlog, backlog_of_log, readiness_of, volum
 from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
+from bellhouse.app.tracing import make_tracing
 from bellhouse.app.vitals import Vitals
 from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
@@ -95,6 +96,10 @@ def build(parts: Parts) -> Sequence[Service]:
         watch,
     ]
     owner = to_text(new_notification_ids(parts.clock.now(), 1)[0])
+    tracing, traces = make_tracing(
+        settings.traces, f"{parts.role}-{owner[-12:]}", store.insights, parts.clock, metrics, parts.logbook
+    )
+    services += traces
     renderer = Renderer()
     cache = MemoryCache(parts.clock)
     ground = LaneGround(
@@ -109,6 +114,7 @@ def build(parts: Parts) -> Sequence[Service]:
         renderer,
         making,
         pulled=watch.now,
+        tracing=tracing,
     )
     metrics.register("provider", list(used(settings)))
     metrics.register("type", store.catalogue.type_names())
@@ -142,6 +148,7 @@ def build(parts: Parts) -> Sequence[Service]:
                 parts.clock,
                 parts.logbook,
                 volume_of(settings.data),
+                tracing,
             ),
             parts.listener,
         )

@@ -20,6 +20,7 @@ from bellhouse.app.runner import Resource
 from bellhouse.app.secrets import derived
 from bellhouse.app.settings import Settings
 from bellhouse.app.side_door import side_door
+from bellhouse.app.tracing import make_tracing
 from bellhouse.app.vitals import Probe, Vitals
 from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
 from bellhouse.deliver.levers import LeverWatch
@@ -85,6 +86,14 @@ class _Ground:
             stage.version,
             steps()[-1].number,
         )
+        self.tracing, self.traces = make_tracing(
+            settings.traces,
+            f"{stage.play.label}-{self.process[-12:]}",
+            self.store.insights,
+            clock,
+            self.metrics,
+            logbook,
+        )
         self.membership = Membership(member, self.store.members, clock, logbook, settings.lease_s)
         self.redises = Redises(settings, clock)
         self.breakers = self.redises.breakers(self.store.catalogue, list(used(settings)))
@@ -135,6 +144,7 @@ class _Ground:
             Resource("log", stop=self.log.stop),
             Resource("redis", stop=self.redises.close),
             Resource("store", start=self.store.open, stop=self.store.close),
+            *self.traces,
             self.membership,
             self._vitals(),
             Resource("leases", stop=self._give_back),
@@ -214,6 +224,7 @@ def _lane_ground(ground: _Ground, store: PostgresStore) -> LaneGround:
         ground.making,
         ground.membership.trusted,
         ground.levers.now,
+        tracing=ground.tracing,
     )
 
 
@@ -322,6 +333,7 @@ def _doors(ground: _Ground) -> list[Service]:
                 Backlog(backlog, stage.clock),
                 stage.clock,
                 stage.logbook,
+                tracing=ground.tracing,
             ),
             stage.listener,
         ),

@@ -22,6 +22,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import BreakerStore
 from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.templates.render import Renderer
 from bellhouse.web.health import Readiness
 from bellhouse.web.limits import Limits
@@ -43,6 +44,7 @@ class Ground(msgspec.Struct, frozen=True):
     logbook: Logbook
     volume: Callable[[], Volume | None] = lambda: None
     """What is free where the store's file is; None where it is not ours to see."""
+    tracing: Tracing = NO_TRACING
 
 
 def face(ground: Ground, listener: socket.socket) -> list[Service]:
@@ -85,10 +87,11 @@ def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Ser
         provider_channels={str(name): channels for name, channels in used(settings).items()},
         providers=provider_desk(ground.making),
         limits=limits,
+        tracing=ground.tracing,
     )
 
 
 def _callbacks(ground: Ground, heard: Heard) -> CallbackDoor:
-    settler = NewsSettler(ground.store.confirm, ground.clock, ground.metrics, heard)
+    settler = NewsSettler(ground.store.confirm, ground.clock, ground.metrics, heard, ground.tracing)
     readers = make_readers(ground.making)
     return CallbackDoor(readers, settler, ground.making.public_url, ground.clock, ground.metrics, ground.logbook)

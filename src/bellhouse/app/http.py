@@ -41,6 +41,7 @@ from bellhouse.ports.store import (
     StoreUnavailable,
 )
 from bellhouse.ports.telemetry import Logbook, Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.recipients.api import RecipientsController, SuppressionsController
 from bellhouse.templates.render import Renderer
 from bellhouse.web.auth import CALLER, Keyring
@@ -105,6 +106,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     providers: Desk = Desk()
     """What is known of providers, and how they are tried."""
     limits: Limits = Limits()
+    tracing: Tracing = NO_TRACING
 
 
 def build_asgi(services: Services) -> ASGIApp:
@@ -119,7 +121,7 @@ def build_asgi(services: Services) -> ASGIApp:
 
 def _ingest(services: Services, keyring: Keyring) -> IngestApi:
     clock, telemetry, limits = services.clock, services.telemetry, services.limits
-    acceptor = Acceptor(services.ingest, services.catalogue, clock, telemetry, services.logbook)
+    acceptor = Acceptor(services.ingest, services.catalogue, clock, telemetry, services.logbook, services.tracing)
     commit = GroupCommit(acceptor.accept, clock, telemetry, limits.queue, services.steps.waits)
     return IngestApi(
         keyring,
@@ -130,6 +132,7 @@ def _ingest(services: Services, keyring: Keyring) -> IngestApi:
         clock,
         telemetry,
         limits,
+        services.tracing,
     )
 
 

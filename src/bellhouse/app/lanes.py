@@ -24,6 +24,7 @@ from bellhouse.ports.provider import Answers
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import CatalogueStore
 from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.route.router import Router
 from bellhouse.templates.render import Renderer
 
@@ -43,6 +44,7 @@ class LaneGround(msgspec.Struct, frozen=True):
     making: Making
     trusted: Callable[[], Awaitable[None]] = at_once
     pulled: ReadPulled = nothing_pulled
+    tracing: Tracing = NO_TRACING
 
 
 def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]:
@@ -57,6 +59,7 @@ def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]
             ground.metrics,
             ground.logbook,
             ground.settings.batches.route,
+            ground.tracing,
         )
         for priority in priorities
     ]
@@ -91,6 +94,7 @@ def lanes(
             rate,
             ground.trusted,
             ground.pulled,
+            ground.tracing,
         )
         services += [Lane(channel, priority, parts) for channel in channels]
     return services

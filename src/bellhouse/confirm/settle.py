@@ -8,8 +8,10 @@ from typing import Final
 
 import msgspec
 
+from bellhouse.confirm.tracing import called_back
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import TenantNo
+from bellhouse.domain.trace import is_sampled
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import News
 from bellhouse.ports.store import (
@@ -22,6 +24,7 @@ from bellhouse.ports.store import (
     Suppression,
 )
 from bellhouse.ports.telemetry import Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MAX_WAITING: Final = 20_000
@@ -48,13 +51,19 @@ class NewsSettler:
     """
 
     def __init__(
-        self, store: ConfirmStore, clock: Clock, telemetry: Telemetry, heard: Callable[[str], None] = _unheard
+        self,
+        store: ConfirmStore,
+        clock: Clock,
+        telemetry: Telemetry,
+        heard: Callable[[str], None] = _unheard,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """`heard` is told which providers have news of messages of ours."""
         self._store = store
         self._heard = heard
         self._clock = clock
         self._telemetry = telemetry
+        self._tracing = tracing
         self._waiting: list[tuple[str, Sequence[News], asyncio.Future[None]]] = []
         self._count = 0
         self._flushing = False
@@ -110,14 +119,27 @@ class NewsSettler:
                 await self._settle(provider, own[first : first + _MOST])
 
     async def _settle(self, provider: str, rows: Sequence[NewsRow]) -> None:
+        began = self._clock.monotonic()
         result = await self._store.news(rows)
         if result.unmatched < len(rows):
             self._heard(provider)
+        if self._tracing.on:
+            self._tracing.emit(called_back(rows, (*result.moved, *result.early), began, self._clock))
+            self._keep(result.moved)
         self._measure(provider, result.moved, rows)
         self._telemetry.callbacks(provider, "applied", len(rows) - result.repeated - result.unmatched)
         self._telemetry.callbacks(provider, "duplicate", result.repeated)
         self._telemetry.callbacks(provider, "unmatched", result.unmatched)
         await self._clock.sleep(0)
+
+    def _keep(self, moved: Sequence[Confirmed]) -> None:
+        """Ask for the traces of what failed or took long, and is not recorded; nobody waits for low."""
+        now = self._clock.now()
+        for one in moved:
+            notification = one.notification
+            long = notification.priority != "low" and self._tracing.is_slow(now - one.ready_at)
+            if (one.after == "failed" or long) and not is_sampled(notification.traceparent):
+                self._tracing.keep(notification.id)
 
     def _measure(self, provider: str, moved: Sequence[Confirmed], rows: Sequence[NewsRow]) -> None:
         at = {row.delivery: row.at for row in rows}

@@ -1,10 +1,14 @@
 """A delivery in the worker's hands, from its intent until its outcome."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from bellhouse.domain.content import Content
 from bellhouse.domain.delivery import Delivery, Detail, Event
+from bellhouse.domain.ids import DeliveryId
 from bellhouse.domain.notification import Notification
+from bellhouse.domain.trace_delivery import About, Looked
 from bellhouse.policy.unknown import AfterUnknown
 from bellhouse.ports.log import Ends
 from bellhouse.ports.store import Claim
@@ -12,16 +16,25 @@ from bellhouse.ports.store import Claim
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class Traced(NamedTuple):
+    """A sampled delivery in the worker's hands."""
+
+    about: About
+    looked: Looked
+
+
 class Ticket:
     """One polled batch: how many of its records are unsettled, and where it ends in the log."""
 
-    __slots__ = ("ends", "intents", "open")
+    __slots__ = ("ends", "intents", "open", "traced")
 
     def __init__(self, ends: Ends, count: int) -> None:
         self.ends = ends
         self.open = count
         self.intents: list[int] = []
         """Under which its deliveries are being sent."""
+        self.traced: dict[DeliveryId, Traced] | None = None
+        """Its sampled deliveries; None where there are none, as in nearly every batch."""
 
 
 class Flight:

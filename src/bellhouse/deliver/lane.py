@@ -20,6 +20,7 @@ from bellhouse.deliver.prepare import Preparer, open_record
 from bellhouse.deliver.recipient_rate import RecipientRate
 from bellhouse.deliver.sender import Sender, SenderParts, at_once
 from bellhouse.deliver.settler import Settler
+from bellhouse.deliver.tracing import LaneTracing
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.retry import RetryPolicy
@@ -29,6 +30,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable, Polled, Reader, deliveries_topic, ends_of
 from bellhouse.ports.store import Claim, DeliverStore, LeaseLost, Standing, Standings, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 
 _IDLE_S: Final = 1.0
 _SHORTEST_S: Final = 0.001
@@ -74,6 +76,7 @@ class LaneParts(msgspec.Struct, frozen=True):
     """`SenderParts.trusted`."""
     pulled: ReadPulled = nothing_pulled
     """The levers that are pulled."""
+    tracing: Tracing = NO_TRACING
 
 
 class _New(msgspec.Struct, frozen=True):
@@ -96,6 +99,7 @@ class Lane:
         self._clock = parts.clock
         self._accounts = parts.accounts
         self._meter = Meter(channel, priority, parts.telemetry)
+        self._tracing = LaneTracing(channel, self._topic, parts.tracing, parts.clock)
         self._settler = Settler(
             self._topic,
             self._reader,
@@ -104,6 +108,7 @@ class Lane:
             parts.logbook,
             self._meter,
             parts.settings.settle_pause_s,
+            self._tracing,
         )
         self._sender = Sender(
             channel,
@@ -117,6 +122,7 @@ class Lane:
                 parts.clock,
                 parts.logbook,
                 parts.trusted,
+                parts.tracing,
             ),
         )
         self._interrupted: dict[tuple[DeliveryId, int], int] = {}
@@ -241,10 +247,13 @@ class Lane:
 
         `unreadable`: the batch was polled just now, and so many of its records cannot be opened.
         """
+        began = self._clock.monotonic()
         known = await self._parts.store.standings(claims)
         now = self._clock.now()
         new, elsewhere, interrupted = self._divide(claims, known)
         prepared = await self._parts.preparer.prepare(new.claims, new.known, ticket, now, self._braked())
+        if self._tracing.on:
+            self._tracing.looked_up(ticket, [*new.claims, *(claim for claim, _ in interrupted)], began)
         rate = self._parts.recipient_rate
         ready, late = await rate.divide(self._channel, self._priority, prepared.ready, now)
         if ready:

@@ -22,11 +22,13 @@ from bellhouse.deliver.settler import Settled, Settler
 from bellhouse.domain.attempt import Accepted, Retry, Unknown, Verdict, name_of
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.retry import RetryPolicy
+from bellhouse.domain.trace import id_of, is_sampled
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Answers, Message
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 
 
 async def at_once() -> None:
@@ -46,6 +48,7 @@ class SenderParts(msgspec.Struct, frozen=True):
     trusted: Callable[[], Awaitable[None]] = at_once
     """Returns while the others trust this process to be alive; waits where it has been away too long to know. Asked
     before each call of a provider, so that what has been taken over is not sent once more."""
+    tracing: Tracing = NO_TRACING
 
 
 class Sender:
@@ -170,6 +173,7 @@ class Sender:
                 self._channel, self._priority, flight.providers, (*flight.tried, account.name)
             )
             if other is not None:
+                self._tell(flight, sheet.name, False, seconds, verdict.code)
                 flight.failed_over(account.name, detail_of(flight, sheet, verdict, seconds, "in_flight:failover"), now)
                 self.send(other, [flight])
                 return
@@ -182,10 +186,22 @@ class Sender:
             self._meter.dead_lettered(conclusion.reason)
         if conclusion.state == "waiting" and conclusion.counts:
             self._meter.retried(sheet.name, flight.delivery.attempt + 1)
-        self._parts.logbook.delivery_attempted(
-            flight.delivery.id, self._channel, sheet.name, False, seconds * 1000, verdict.code
-        )
+        self._tell(flight, sheet.name, False, seconds, verdict.code)
         self._finish(flight, settled)
+
+    def _tell(self, flight: Flight, provider: str, success: bool, seconds: float, error: str | None = None) -> None:
+        notification = flight.notification
+        self._parts.logbook.delivery_attempted(
+            flight.delivery.id,
+            self._channel,
+            provider,
+            success,
+            seconds * 1000,
+            error,
+            user_id=notification.user_id,
+            tenant=notification.tenant,
+            trace_id=id_of(notification.traceparent),
+        )
 
     def _accepted(self, account: Account, flight: Flight, verdict: Accepted, seconds: float) -> None:
         sheet = account.sheet
@@ -198,8 +214,17 @@ class Sender:
         if verdict.delivered:
             self._meter.delivered(flight.notification.type)
         if verdict.delivered or not sheet.confirms:
-            self._meter.ended(max(0, now - flight.delivery.ready_at) / 1000)
+            took_ms = max(0, now - flight.delivery.ready_at)
+            self._meter.ended(took_ms / 1000)
+            self._keep_if_slow(flight, took_ms)
+        self._tell(flight, sheet.name, True, seconds)
         self._finish(flight, settled_accepted(flight, sheet, verdict, price, seconds, now))
+
+    def _keep_if_slow(self, flight: Flight, took_ms: int) -> None:
+        """Ask for the trace of one whose way was long, and which is not recorded; nobody waits for low."""
+        tracing, notification = self._parts.tracing, flight.notification
+        if self._priority != "low" and tracing.is_slow(took_ms) and not is_sampled(notification.traceparent):
+            tracing.keep(notification.id)
 
 
 def _message(flight: Flight, now: int) -> Message:

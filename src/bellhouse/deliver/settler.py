@@ -12,6 +12,7 @@ import msgspec
 
 from bellhouse.deliver.flight import Ticket
 from bellhouse.deliver.meter import Meter
+from bellhouse.deliver.tracing import LaneTracing
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable, Reader, positions
 from bellhouse.ports.store import (
@@ -52,6 +53,7 @@ class Settler:
         logbook: Logbook,
         meter: Meter,
         pause_s: float,
+        tracing: LaneTracing | None = None,
     ) -> None:
         self._topic = topic
         self._reader = reader
@@ -60,6 +62,7 @@ class Settler:
         self._logbook = logbook
         self._meter = meter
         self._pause_s = pause_s
+        self._tracing = tracing if tracing is not None and tracing.on else None
         self._tickets: deque[Ticket] = deque()
         self._settled: list[Settled] = []
         self._old_intents: list[int] = []
@@ -118,6 +121,8 @@ class Settler:
             settlement = self._settlement(taken)
             if settlement is not None:
                 await self._write(settlement)
+            if self._tracing is not None:
+                self._tracing.stored(taken)
             self.in_flight -= len(taken)
             self._room.set()
             self._meter.tell()

@@ -9,11 +9,14 @@ import msgspec
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.ids import NotificationId, RecipientNo, TenantNo, new_notification_ids
 from bellhouse.domain.notification import Notification
+from bellhouse.domain.trace import is_sampled
 from bellhouse.domain.words import Channel, Priority
+from bellhouse.ingest.tracing import Times, received
 from bellhouse.ingest.wire import NO_DATA
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import Acceptance, Accepted, AcceptResult, CatalogueStore, IngestStore
 from bellhouse.ports.telemetry import Logbook, Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Moments, Tracing
 from bellhouse.web.problems import FieldError
 
 _KEY_BYTES: Final = 16
@@ -38,6 +41,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None = None
     fingerprint: bytes = b""
     traceparent: str | None = None
+    began: float = 0.0
+    """When its request began (s, monotonic), and when it was found well-formed; 0 where nobody asks."""
+    checked: float = 0.0
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -63,13 +69,20 @@ class Acceptor:
     """Resolves types and recipients of a batch and makes it durable, in one transaction."""
 
     def __init__(
-        self, store: IngestStore, catalogue: CatalogueStore, clock: Clock, telemetry: Telemetry, logbook: Logbook
+        self,
+        store: IngestStore,
+        catalogue: CatalogueStore,
+        clock: Clock,
+        telemetry: Telemetry,
+        logbook: Logbook,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self._telemetry = telemetry
         self._logbook = logbook
+        self._tracing = tracing
 
     async def accept(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Accept drafts, of any tenants; one outcome per draft, in order.
@@ -89,12 +102,15 @@ class Acceptor:
                 outcomes[place] = unknown(draft, kind, recipient)
                 continue
             items.append(
-                Acceptance(_notification(draft, kind, recipient, identifier, now), draft.key, draft.fingerprint)
+                Acceptance(self._notification(draft, kind, recipient, identifier, now), draft.key, draft.fingerprint)
             )
             places.append(place)
         if items:
+            began = self._clock.monotonic() if self._tracing.on else 0.0
             for place, result in zip(places, await self._store.accept(items, now), strict=True):
                 outcomes[place] = result
+            if self._tracing.on:
+                self._trace([drafts[place] for place in places], items, [outcomes[place] for place in places], began)
         self._tell(drafts, items, outcomes)
         return outcomes  # type: ignore[return-value]  # every place was filled above
 
@@ -105,7 +121,41 @@ class Acceptor:
         if kind is None or recipient is None:
             return unknown(draft, kind, recipient)
         now = self._clock.now()
-        return _notification(draft, kind, recipient, new_notification_ids(now, 1)[0], now), kind
+        return self._notification(draft, kind, recipient, new_notification_ids(now, 1)[0], now), kind
+
+    def _notification(
+        self, draft: Draft, kind: NotificationType, recipient: RecipientNo, identifier: NotificationId, now: int
+    ) -> Notification:
+        ready_at = draft.ready_at or now
+        return Notification(
+            identifier,
+            draft.tenant,
+            recipient,
+            draft.user_id,
+            draft.type,
+            draft.priority or kind.priority,
+            draft.data,
+            now,
+            draft.expires_at or ready_at + kind.lifetime_s * 1000,
+            ready_at,
+            draft.channels,
+            draft.collapse_key,
+            draft.idempotency_key,
+            draft.traceparent or self._tracing.begin(identifier),
+        )
+
+    def _trace(
+        self, drafts: Sequence[Draft], items: Sequence[Acceptance], outcomes: Sequence[Outcome | None], began: float
+    ) -> None:
+        """Hand over the spans of what was accepted just now and is sampled."""
+        ended = self._clock.monotonic()
+        moments: Moments | None = None
+        for draft, item, outcome in zip(drafts, items, outcomes, strict=True):
+            if not is_sampled(item.notification.traceparent) or type(outcome) is not Accepted:
+                continue
+            moments = moments or Moments(self._clock)
+            times = Times(draft.began or began, draft.checked or began, began, ended)
+            self._tracing.emit(received(item.notification, times, moments))
 
     async def priorities(self, drafts: Sequence[Draft]) -> list[Priority | None]:
         """How urgent each draft is, by itself or by its type; None where there is no such type."""
@@ -176,25 +226,3 @@ def _reason(outcome: Outcome | None) -> str:
         return outcome.errors[0].code
     tag = outcome.__struct_config__.tag if outcome is not None else "accepted"
     return {"accepted": "", "repeated": "repeated", "key_reused": "idempotency_key_reused"}[str(tag)]
-
-
-def _notification(
-    draft: Draft, kind: NotificationType, recipient: RecipientNo, identifier: NotificationId, now: int
-) -> Notification:
-    ready_at = draft.ready_at or now
-    return Notification(
-        identifier,
-        draft.tenant,
-        recipient,
-        draft.user_id,
-        draft.type,
-        draft.priority or kind.priority,
-        draft.data,
-        now,
-        draft.expires_at or ready_at + kind.lifetime_s * 1000,
-        ready_at,
-        draft.channels,
-        draft.collapse_key,
-        draft.idempotency_key,
-        draft.traceparent,
-    )

@@ -5,7 +5,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bellhouse.domain.ids import TenantNo, to_text
+from bellhouse.domain.ids import NotificationId, TenantNo, to_text
+from bellhouse.domain.trace import answered_context, parse
 from bellhouse.ingest.accept import Draft, Outcome, Refused, fingerprint, key_digest
 from bellhouse.ingest.door import Door
 from bellhouse.ingest.groupcommit import GroupCommit
@@ -22,6 +23,7 @@ from bellhouse.ingest.wire import (
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.store import Accepted, KeyReused, StoreUnavailable
 from bellhouse.ports.telemetry import Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.web.auth import Caller, Keyring
 from bellhouse.web.body import read_body, require_json
 from bellhouse.web.decode import problem_of
@@ -58,6 +60,7 @@ class IngestApi:
         clock: Clock,
         telemetry: Telemetry,
         limits: Limits,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._keyring = keyring
         self._commit = commit
@@ -67,6 +70,7 @@ class IngestApi:
         self._clock = clock
         self._telemetry = telemetry
         self._limits = limits
+        self._tracing = tracing
         self._durations: list[float] = []
 
     async def single(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +80,7 @@ class IngestApi:
         try:
             caller = await self._caller(headers)
             body = await read_body(headers, receive, self._limits.body_bytes)
-            reply = await self.accept_one(caller, headers, body)
+            reply = await self.accept_one(caller, headers, body, started)
         except (Problem, StoreUnavailable) as error:
             reply = self._refuse(error)
         await reply.send(send)
@@ -89,14 +93,17 @@ class IngestApi:
         try:
             caller = await self._caller(headers)
             body = await read_body(headers, receive, self._limits.batch_body_bytes)
-            reply = await self.accept_batch(caller, headers, body)
+            reply = await self.accept_batch(caller, headers, body, started)
         except (Problem, StoreUnavailable) as error:
             reply = self._refuse(error)
         await reply.send(send)
         self._time(BATCH_ROUTE, reply.status, started)
 
-    async def accept_one(self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes) -> Reply:
-        """Answer one notification's body. Raises Problem and StoreUnavailable."""
+    async def accept_one(
+        self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes, began: float = 0.0
+    ) -> Reply:
+        """Answer one notification's body; `began`: when its request did (s, monotonic). Raises Problem and
+        StoreUnavailable."""
         require_json(headers)
         try:
             request = SINGLE.decode(body)
@@ -108,7 +115,8 @@ class IngestApi:
             body,
             self._clock.now(),
             headers.get(b"idempotency-key"),
-            headers.get(b"traceparent"),
+            _context(headers),
+            began,
         )
         if isinstance(draft, Refused):
             raise invalid(*draft.errors)
@@ -123,9 +131,19 @@ class IngestApi:
         if isinstance(outcome, Refused | KeyReused):
             return problem_reply(_problem(outcome))
         identifier = b'{"id":"%b"}' % to_text(outcome.id).encode()
-        return Reply(202, identifier, REPLAYED if outcome.__struct_config__.tag == "repeated" else ())
+        if outcome.__struct_config__.tag == "repeated":
+            return Reply(202, identifier, REPLAYED)
+        return Reply(202, identifier, self._traced(outcome.id, draft.traceparent) if self._tracing.on else ())
 
-    async def accept_batch(self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes) -> Reply:
+    def _traced(self, notification: NotificationId, traceparent: str | None) -> tuple[tuple[bytes, bytes], ...]:
+        """The header that tells the caller its trace; none where nothing is recorded and none was given."""
+        text = traceparent or self._tracing.begin(notification)
+        context = None if text is None else answered_context(notification, text)
+        return () if context is None else ((b"traceparent", context.text.encode()),)
+
+    async def accept_batch(
+        self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes, began: float = 0.0
+    ) -> Reply:
         """Answer a batch's body, a result for each item. Raises Problem where nothing of it was taken."""
         require_json(headers)
         if b"idempotency-key" in headers:
@@ -133,7 +151,7 @@ class IngestApi:
         items = raw_items(body, self._limits)
         self._gate.admit(caller.tenant, len(items))
         self._commit.admit(len(items))
-        results, drafts, places = self._open(caller.tenant, items, headers.get(b"traceparent"))
+        results, drafts, places = self._open(caller.tenant, items, _context(headers), began)
         if drafts and self._door.narrow:
             drafts, places = await self._sift(results, drafts, places)
         outcomes = await self._commit.many(drafts) if drafts else []
@@ -144,7 +162,7 @@ class IngestApi:
         return Reply(202, b'{"results":[' + b",".join(results) + b"]}")
 
     def _open(
-        self, tenant: TenantNo, items: Sequence[msgspec.Raw], traceparent: bytes | None
+        self, tenant: TenantNo, items: Sequence[msgspec.Raw], traceparent: str | None, began: float
     ) -> tuple[list[bytes], list[Draft], list[int]]:
         """The items as drafts with their places; a place whose item is faulty has its result already."""
         now = self._clock.now()
@@ -158,7 +176,7 @@ class IngestApi:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 results[place] = self._item_error(place, problem_of(error, bytes(item), NotificationRequest))
                 continue
-            draft = self._draft(tenant, request, item, now, None, traceparent)
+            draft = self._draft(tenant, request, item, now, None, traceparent, began)
             if request.dry_run:
                 draft = Refused((FieldError("dry_run", "not_in_batch", "ask for it in a request of its own"),))
             if isinstance(draft, Refused):
@@ -175,7 +193,8 @@ class IngestApi:
         body: bytes | msgspec.Raw,
         now: int,
         key_header: bytes | None,
-        traceparent: bytes | None,
+        traceparent: str | None,
+        began: float,
     ) -> Draft | Refused:
         errors: list[FieldError] = []
         data = data_of(request, self._limits, errors)
@@ -198,7 +217,9 @@ class IngestApi:
             key,
             None if key is None else key_digest(tenant, key),
             b"" if key is None else fingerprint(body),
-            None if traceparent is None else traceparent.decode("latin-1")[:64],
+            traceparent,
+            began,
+            self._clock.monotonic() if self._tracing.on else 0.0,
         )
 
     async def _sift(
@@ -248,6 +269,13 @@ class IngestApi:
         if self._durations:
             self._telemetry.http_requests(SINGLE_ROUTE, 202, self._durations)
             self._durations = []
+
+
+def _context(headers: Mapping[bytes, bytes]) -> str | None:
+    """The caller's trace context; one that is malformed is as good as none, as W3C Trace Context has it."""
+    given = headers.get(b"traceparent")
+    context = None if given is None else parse(given.decode("latin-1"))
+    return None if context is None else context.text
 
 
 def _result(outcome: Outcome | Exception, place: int) -> bytes:

@@ -4,46 +4,39 @@ Only what is stored is claimed. A decision's moment is known and how long it too
 what leaves no row (the validation of a request, the lookup of contact points) is left out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from bellhouse.domain.delivery import Detail
-from bellhouse.domain.ids import DeliveryId, NotificationId, delivery_id, to_text
+from bellhouse.domain.ids import delivery_id, to_text
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
 from bellhouse.domain.trace import (
     API_SERVICE,
-    CALLBACK,
     DELIVER,
     RECEIVE,
     ROUTE,
     ROUTER_SERVICE,
     AttributeValue,
     Context,
-    Kind,
     Link,
     Span,
-    SpanId,
     TraceId,
-    callback_id,
     caller_span,
-    deliver_id,
     is_sampled,
     receive_id,
-    send_id,
     send_name,
     span_id,
     trace_of,
     worker_service,
 )
+from bellhouse.domain.trace_delivery import MS, About, Told, callback_span, flight_spans
 from bellhouse.domain.words import Channel
 from bellhouse.ports.store import Story, StoryEvent
 from bellhouse.web.times import milliseconds, rfc3339
 
-_MS: Final = 1_000_000
-_FAILED: Final = frozenset({"failed", "dead_lettered", "expired", "unknown"})
 _decode: Final = msgspec.msgpack.Decoder(Detail).decode
 
 UNTIL_ROUTED_MS: Final = 55.0
@@ -113,7 +106,7 @@ def trace_view(story: Story) -> TraceAnswer:
 
 def span_of(trace_id: str, view: SpanView) -> Span:
     """A shown span as a span again, to the millisecond; for whoever exports what the API answered."""
-    start = milliseconds(datetime.fromisoformat(view.start)) * _MS
+    start = milliseconds(datetime.fromisoformat(view.start)) * MS
     trace = bytes.fromhex(trace_id)
     return Span(
         trace,
@@ -122,7 +115,7 @@ def span_of(trace_id: str, view: SpanView) -> Span:
         view.name,
         view.service,
         start,
-        start + int(view.duration_ms * _MS),
+        start + int(view.duration_ms * MS),
         view.attributes,
         tuple(Link(trace, bytes.fromhex(link)) for link in view.links),
         failure=view.failure,
@@ -130,7 +123,7 @@ def span_of(trace_id: str, view: SpanView) -> Span:
 
 
 def _root(trace: TraceId, note: Notification) -> Span:
-    at = note.received_at * _MS
+    at = note.received_at * MS
     about: dict[str, AttributeValue] = {
         "notification_id": to_text(note.id),
         "user_id": note.user_id,
@@ -146,7 +139,7 @@ def _root(trace: TraceId, note: Notification) -> Span:
 
 
 def _route(trace: TraceId, note: Notification, decision: Decision) -> Span:
-    at = decision.at * _MS
+    at = decision.at * MS
     about: dict[str, AttributeValue] = {
         "notification_id": to_text(note.id),
         "state": decision.state,
@@ -161,108 +154,42 @@ def _route(trace: TraceId, note: Notification, decision: Decision) -> Span:
 
 
 def _of_delivery(trace: TraceId, story: Story, plan: PlannedDelivery) -> Iterator[Span]:
-    delivery = delivery_id(story.notification.id, plan.ordinal)
-    case = _Case(trace, story.notification.id, delivery, plan.channel)
-    flight: list[tuple[StoryEvent, Detail]] = []
-    for event in story.events:
-        if event.delivery != delivery:
+    about = About(trace, delivery_id(story.notification.id, plan.ordinal), plan.channel)
+    calls: dict[int, Span] = {}
+    for spans in _in_turn(about, story.events, calls):
+        for span in spans:
+            if span.name.startswith(send_name("")):
+                calls[int(span.attributes["attempt"])] = span
+            yield span
+
+
+def _in_turn(about: About, events: Sequence[StoryEvent], calls: Mapping[int, Span]) -> Iterator[Iterable[Span]]:
+    flight: list[Told] = []
+    for event in events:
+        if event.delivery != about.delivery:
             continue
         detail = _decode(event.detail) if event.detail else Detail()
         match event.source:
             case "worker":
-                flight.append((event, detail))
+                flight.append(Told(event.n, event.state, event.at, detail))
                 if event.state != "in_flight":  # a failover is followed by another call of the same flight
-                    yield from case.flight(flight)
+                    yield flight_spans(about, flight)
                     flight = []
             case "news":
-                yield case.callback(event, detail)
+                yield (_callback(about, event, detail, calls.get(detail.attempt)),)
             case "operator":
                 pass
     if flight:
-        yield from case.flight(flight)
+        yield flight_spans(about, flight)
 
 
-class _Case:
-    """One delivery while its spans are put together."""
-
-    def __init__(self, trace: TraceId, notification: NotificationId, delivery: DeliveryId, channel: Channel) -> None:
-        self._trace = trace
-        self._root = receive_id(notification)
-        self._delivery = delivery
-        self._channel = channel
-        self._service = worker_service(channel)
-        self._calls: dict[int, Span] = {}
-
-    def flight(self, events: Sequence[tuple[StoryEvent, Detail]]) -> Iterator[Span]:
-        """`deliver` and the calls in it: what a worker did between taking a record and putting it down."""
-        first, last, told = events[0][0], events[-1][0], events[-1][1]
-        own = deliver_id(self._delivery, first.n)
-        calls = [self._call(event, detail, own) for event, detail in events if detail.verdict and detail.provider]
-        start = min([first.at * _MS, *(call.start for call in calls)])
-        about: dict[str, AttributeValue] = {
-            "delivery_id": to_text(self._delivery),
-            "channel": self._channel,
-            "state": last.state,
-            "rebuilt": True,
-        }
-        if told.reason:
-            about["reason"] = told.reason
-        if told.retry_at:
-            about["retry_at"] = rfc3339(told.retry_at)
-        failure = last.state if last.state in _FAILED else None
-        end = max([last.at * _MS, *(call.end for call in calls)])
-        yield self._span(own, self._root, DELIVER, start, end, about, failure=failure)
-        yield from calls
-
-    def _call(self, event: StoryEvent, detail: Detail, parent: SpanId) -> Span:
-        provider, end = detail.provider or "", event.at * _MS
-        status = "success" if detail.verdict == "accepted" else detail.verdict or "unknown"
-        about: dict[str, AttributeValue] = {
-            "provider": provider,
-            "status": status,
-            "attempt": detail.attempt,
-            "rebuilt": True,
-        }
-        if detail.code:
-            about["code"] = detail.code
-        own = send_id(self._delivery, provider, detail.attempt)
-        start = end - int(detail.duration_ms * _MS)
-        failure = None if status == "success" else status
-        call = self._span(own, parent, send_name(provider), start, end, about, failure=failure)
-        self._calls[detail.attempt] = call
-        return call
-
-    def callback(self, event: StoryEvent, detail: Detail) -> Span:
-        """News, which comes after the call that it is about, whatever the provider's clock said."""
-        about: dict[str, AttributeValue] = {
-            "delivery_id": to_text(self._delivery),
-            "provider": detail.provider or "",
-            "news": detail.news or "",
-            "attempt": detail.attempt,
-            "provider_time": rfc3339(event.at),
-            "rebuilt": True,
-        }
-        call = self._calls.get(detail.attempt)
-        at = event.at * _MS if call is None else max(event.at * _MS, call.end)
-        links = (Link(self._trace, call.id),) if call is not None else ()
-        failure = "failed" if detail.news == "failed" else None
-        own = callback_id(self._delivery, event.n)
-        return Span(
-            self._trace, own, self._root, CALLBACK, API_SERVICE, at, at, about, links, "server", failure=failure
-        )
-
-    def _span(
-        self,
-        own: SpanId,
-        parent: SpanId,
-        name: str,
-        start: int,
-        end: int,
-        about: Mapping[str, AttributeValue],
-        failure: str | None,
-    ) -> Span:
-        kind: Kind = "consumer" if name == DELIVER else "client"
-        return Span(self._trace, own, parent, name, self._service, start, end, about, (), kind, failure)
+def _callback(about: About, event: StoryEvent, detail: Detail, call: Span | None) -> Span:
+    """News, which comes after the call that it is about, whatever the provider's clock said."""
+    at = event.at * MS if call is None else max(event.at * MS, call.end)
+    span = callback_span(about, event.n, detail, at, at, rebuilt=True)
+    told = {**span.attributes, "provider_time": rfc3339(event.at)}
+    same = call is not None and call.name == send_name(detail.provider or "")
+    return msgspec.structs.replace(span, attributes=told, links=span.links if same else ())
 
 
 def _view(note: Notification, span: Span) -> SpanView:
@@ -272,9 +199,9 @@ def _view(note: Notification, span: Span) -> SpanView:
         None if span.parent is None else span.parent.hex(),
         span.name,
         span.service,
-        rfc3339(span.start // _MS),
-        round((span.start - origin * _MS) / _MS, 1),
-        round((span.end - span.start) / _MS, 1),
+        rfc3339(span.start // MS),
+        round((span.start - origin * MS) / MS, 1),
+        round((span.end - span.start) / MS, 1),
         dict(span.attributes),
         span.failure,
         tuple(link.span_id.hex() for link in span.links),

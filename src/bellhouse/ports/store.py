@@ -374,6 +374,8 @@ class NewsResult(msgspec.Struct, frozen=True):
     """Rows that were already there."""
     unmatched: int
     """Rows about deliveries that were never planned."""
+    early: Sequence[Confirmed] = ()
+    """Deliveries whose news has overtaken its attempt; the state, before and after, is the one that stands still."""
 
 
 class Concerned(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bellhouse.domain.ids import NotificationId
 from bellhouse.domain.trace import Span
+from bellhouse.ports.clock import Clock
 
 
 class Tracing(Protocol):
@@ -60,6 +61,20 @@ class NullTracing:
 
     def kept(self, _limit: int) -> Sequence[NotificationId]:
         return ()
+
+
+class Moments:
+    """Wall time (ns since the epoch) of one batch's monotonic moments, all by the same anchor, so that what lay within
+    something else still does."""
+
+    __slots__ = ("_anchor",)
+
+    def __init__(self, clock: Clock) -> None:
+        self._anchor = clock.now() * 1_000_000 - int(clock.monotonic() * 1e9)
+
+    def at(self, monotonic: float) -> int:
+        """A monotonic moment (s) as wall time."""
+        return self._anchor + int(monotonic * 1e9)
 
 
 NO_TRACING = NullTracing()

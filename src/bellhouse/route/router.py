@@ -25,6 +25,8 @@ from bellhouse.ports.log import (
 )
 from bellhouse.ports.store import CatalogueStore, Facts, Routed, RouteStore, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
+from bellhouse.ports.tracing import NO_TRACING, Tracing
+from bellhouse.route.tracing import Times, routed_spans
 
 _IDLE_S: Final = 1.0
 """How long an idle router trusts the doorbell before it looks for itself."""
@@ -57,6 +59,7 @@ class Router:
         telemetry: Telemetry,
         logbook: Logbook,
         batch: int = 300,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self.name = f"router-{priority}"
         self._priority = priority
@@ -68,6 +71,7 @@ class Router:
         self._telemetry = telemetry
         self._logbook = logbook
         self._batch = batch
+        self._tracing = tracing
         self._draining = False
         self._leaving: asyncio.Task[None] | None = None
 
@@ -107,6 +111,7 @@ class Router:
         began = self._clock.monotonic()
         opened = self._open(polled)
         facts = await self._store.facts([notification for notification, _ in opened])
+        known = self._clock.monotonic()
         kinds = await self._kinds(opened)
         now = self._clock.now()
         routed = [
@@ -114,7 +119,11 @@ class Router:
             for notification, record in opened
         ]
         done = positions(self._topic, ends_of(polled))
+        decided = self._clock.monotonic()
         await self._store.decide(routed, now, done)
+        if self._tracing.on:
+            times = Times(began, known, decided, self._clock.monotonic())
+            self._tracing.emit(routed_spans(self._topic, routed, times, self._clock))
         await self._reader.commit(done)
         self._count(routed, self._clock.monotonic() - began)
 

@@ -389,7 +389,8 @@ class StoreSuite:
     async def test_news_that_overtakes_its_attempt_counts_when_the_attempt_is_settled(self, house: Any) -> None:
         claims = await self._claims(house)
         intent, _ = await house.deliver.begin(PUSH, claims, 0, NOON)
-        assert (await house.confirm.news([self._news(claims[0], "delivered")])).moved == []
+        told = await house.confirm.news([self._news(claims[0], "delivered")])
+        assert (told.moved, [one.delivery for one in told.early]) == ([], [claims[0].delivery.id])
         assert await self._counts(house) == {"in_flight": 1}
         await house.deliver.settle(Settlement([outcome(claims[0], "sent")], intents=[intent]))
         assert await self._counts(house) == {"delivered": 1}

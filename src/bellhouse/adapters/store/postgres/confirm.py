@@ -52,7 +52,7 @@ class PostgresConfirm:
             await taken.write(connection)
         if taken.early:
             await merge_early_news(self._database, sorted(taken.early))
-        return NewsResult(taken.moved, taken.repeated, len(rows) - len(known))
+        return NewsResult(taken.moved, taken.repeated, len(rows) - len(known), taken.overtaken)
 
     async def recipients_of(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, Concerned]:
         async with self._database.connection() as connection:
@@ -86,6 +86,7 @@ class _Taken:
         self._tally = Tally()
         self.early: set[DeliveryId] = set()
         self.moved: list[Confirmed] = []
+        self.overtaken: list[Confirmed] = []
         self.repeated = 0
 
     def take(self, row: NewsRow) -> None:
@@ -98,6 +99,7 @@ class _Taken:
         after = with_news(standing, row)
         if self._sending.has(row.delivery, standing) or _is_early(row, standing, after):
             self.early.add(row.delivery)
+            self.overtaken.append(confirmed(row, standing, standing, self._planned[row.delivery]))
             self._rows.append((row, standing.state, standing.state))
             self._states[row.delivery] = with_early_news(standing, after)
             return

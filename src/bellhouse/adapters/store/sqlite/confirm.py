@@ -34,7 +34,7 @@ class SqliteConfirm:
         with self._database.write() as transaction:
             states = dict(fold_all(identifiers, transaction.many(SELECT_EVENTS, [(i,) for i in identifiers])))
             sending = InFlight(transaction) if any(s.step_state in _UNSETTLED for s in states.values()) else None
-            moved, repeated = [], 0
+            moved, overtaken, repeated = [], [], 0
             tally = Tally()
             for row in known:
                 standing = states[row.delivery]
@@ -46,12 +46,13 @@ class SqliteConfirm:
                 states[row.delivery] = after if not early else with_early_news(standing, after)
                 if early or (row.attempt > standing.last_attempt and after.state == standing.state):
                     transaction.run("INSERT OR IGNORE INTO early_news VALUES (?)", (row.delivery,))
+                    overtaken.append(confirmed(row, standing, standing, planned[row.delivery]))
                 elif after.state != standing.state:
                     about = planned[row.delivery]
                     tally.delivery(about[0].tenant, row.delivery, standing.state, after.state)
                     moved.append(confirmed(row, standing, after, about))
             count(transaction, tally)
-        return NewsResult(moved, repeated, len(rows) - len(known))
+        return NewsResult(moved, repeated, len(rows) - len(known), overtaken)
 
     async def recipients_of(self, deliveries: Sequence[DeliveryId]) -> Mapping[DeliveryId, Concerned]:
         planned = _planned(self._database, set(deliveries))
