@@ -14,6 +14,8 @@ from bellhouse.ports.telemetry import LogField, LogLevel, NullLogbook
 from bellhouse.testing.log_suite import TOPICS_USED
 
 PARTITIONS = 4
+IMPATIENT_S = 3.0
+"""How long to wait for a broker of which the test knows that it will not answer."""
 CLOCK = SystemClock()
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.kafka_house import KafkaHouse, open_house
+from tests.kafka_house import IMPATIENT_S, KafkaHouse, open_house
 
 from bellhouse.adapters.log.kafka import KafkaConfig
 from bellhouse.engines.kafka import Kafka
@@ -204,7 +204,7 @@ async def test_a_stop_commits_what_is_done_and_sends_what_is_on_its_way(house: K
 
 
 async def test_a_broker_that_is_not_there_is_named_by_whoever_needs_it() -> None:
-    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",)))
+    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=IMPATIENT_S))
     for use in (house.log.reader(NORMAL).start, house.log.lags, lambda: house.publisher.append(records([1]))):
         async with asyncio.timeout(NOTICED_WITHIN_S):
             with pytest.raises(LogUnavailable, match=r"127\.0\.0\.1:1.*kafka\.brokers"):
@@ -215,7 +215,7 @@ async def test_a_broker_that_is_not_there_is_named_by_whoever_needs_it() -> None
 async def test_what_the_clients_say_comes_into_the_logbook_in_moderation_and_not_to_stderr(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",)))
+    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=IMPATIENT_S))
     with pytest.raises(LogUnavailable):
         await house.publisher.append(records([1]))
     await house.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kafka_house import KafkaHouse, config_of, open_house
+from tests.kafka_house import IMPATIENT_S, KafkaHouse, config_of, open_house
 
 from bellhouse.engines.certificate import Certificate, make_certificate
 from bellhouse.engines.kafka import Kafka
@@ -56,7 +56,7 @@ async def test_what_is_wrong_is_said_with_the_setting_and_without_the_password(
     if wrong.get("ca_pem") == "another":
         wrong = {"ca_pem": make_certificate(tmp_path).authority.read_text()}
     known = {"username": USER, "password": PASSWORD, "ca_pem": trusted.authority.read_text()}
-    house = KafkaHouse(config_of(guarded_kafka, **known | wrong))
+    house = KafkaHouse(config_of(guarded_kafka, request_timeout_s=IMPATIENT_S, **known | wrong))
     for use in (house.log.reader(NORMAL).start, lambda: house.publisher.append(records([1])), house.log.lags):
         with pytest.raises(LogUnavailable) as failure:
             await use()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.kafka_house import CLOCK, Notebook, config_of
+from tests.kafka_house import CLOCK, IMPATIENT_S, Notebook, config_of
 
 from bellhouse.adapters.log.kafka import check_topics, create_topics
 from bellhouse.adapters.log.kafka.config import KafkaConfig
@@ -76,6 +76,6 @@ async def test_partitions_are_added_only_where_that_was_asked_for(kafka: Kafka, 
 
 
 async def test_a_cluster_that_is_not_there_is_named() -> None:
-    config = KafkaConfig(brokers=("127.0.0.1:1",))
+    config = KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=IMPATIENT_S)
     with pytest.raises(LogUnavailable, match=r"127\.0\.0\.1:1"):
         await check_topics(config, CLOCK, Notebook())

@@ -6,7 +6,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bellhouse.adapters.log.kafka.assignment import Assignment
-from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S
+from bellhouse.adapters.log.kafka.config import KafkaConfig
 from bellhouse.adapters.log.kafka.notes import Notes, cause_of
 from bellhouse.ports.clock import Clock
 
@@ -19,7 +19,16 @@ _OUSTED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GEN
 class Commits:
     """The positions of one consumer; belongs to its thread."""
 
-    def __init__(self, consumer: Consumer, topic: str, assignment: Assignment, clock: Clock, notes: Notes) -> None:
+    def __init__(
+        self,
+        config: KafkaConfig,
+        consumer: Consumer,
+        topic: str,
+        assignment: Assignment,
+        clock: Clock,
+        notes: Notes,
+    ) -> None:
+        self._request_timeout_s = config.request_timeout_s
         self._consumer = consumer
         self._topic = topic
         self._assignment = assignment
@@ -63,7 +72,7 @@ class Commits:
         The group itself can be asked nothing that it would answer only to a member. Raises KafkaException.
         """
         ours = [TopicPartition(self._topic, partition) for partition in self._assignment.partitions]
-        known = self._consumer.committed(ours, REQUEST_TIMEOUT_S)
+        known = self._consumer.committed(ours, self._request_timeout_s)
         for position in known:
             if position.error is not None:  # its offset says nothing, and told as a position it would be one
                 raise KafkaException(position.error)

@@ -13,8 +13,6 @@ SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Client = dict[str, str | int | float | bool]
 """Settings of librdkafka, by its own names."""
 
-REQUEST_TIMEOUT_S: Final = 10.0
-"""How long a broker may take to answer anything."""
 _RECONNECT_MAX_MS: Final = 2_000
 
 
@@ -36,6 +34,8 @@ class KafkaConfig(msgspec.Struct, frozen=True, kw_only=True):
     replication: int = 3
     session_timeout_s: float = 10.0
     """After how long a silent reader has lost its partitions. The brokers set bounds: 6 s to 30 min, as delivered."""
+    request_timeout_s: float = 10.0
+    """How long a broker may take to answer anything."""
     instance: str = ""
     """A name that this process has again after a restart and no other has beside it; with it a reader that comes back
     within the session timeout, after a kill or a stop, gets its partitions again and moves nobody else's. Where one
@@ -79,7 +79,7 @@ def connection(config: KafkaConfig) -> Client:
         "bootstrap.servers": ",".join(config.brokers),
         "client.id": config.instance or "bellhouse",
         "security.protocol": config.security,
-        "socket.timeout.ms": int(REQUEST_TIMEOUT_S * 1000),
+        "socket.timeout.ms": int(config.request_timeout_s * 1000),
         "socket.nagle.disable": True,
         "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
         "log.connection.close": False,  # brokers close what is idle
@@ -134,8 +134,8 @@ def producing(config: KafkaConfig, linger_ms: int) -> Client:
         "acks": "all",
         "partitioner": "murmur2_random",
         "linger.ms": linger_ms,
-        "message.timeout.ms": int(REQUEST_TIMEOUT_S * 1000),
-        "topic.metadata.propagation.max.ms": int(REQUEST_TIMEOUT_S * 500),
+        "message.timeout.ms": int(config.request_timeout_s * 1000),
+        "topic.metadata.propagation.max.ms": int(config.request_timeout_s * 500),
         # Who appends is counted and made to wait by us, in the order of coming; librdkafka would refuse.
         "queue.buffering.max.messages": 10_000_000,
         "queue.buffering.max.kbytes": 1_048_576,

@@ -10,7 +10,6 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from bellhouse.adapters.log.kafka.config import (
-    REQUEST_TIMEOUT_S,
     Clusters,
     KafkaConfig,
     group_name,
@@ -148,7 +147,7 @@ class _Observer:
         with self._inside:
             try:
                 topic = next(iter(self._names))
-                self._of_group(topic).list_topics(self._names[topic], timeout=REQUEST_TIMEOUT_S)
+                self._of_group(topic).list_topics(self._names[topic], timeout=self._config.request_timeout_s)
             except KafkaException as error:
                 failure = error
             down = self._telling(failure)
@@ -177,7 +176,7 @@ class _Observer:
         return down
 
     def _ask(self) -> KafkaException | None:
-        until = self._clock.monotonic() + REQUEST_TIMEOUT_S
+        until = self._clock.monotonic() + self._config.request_timeout_s
 
         def left_s() -> float:
             left = until - self._clock.monotonic()

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bellhouse.adapters.log.kafka.assignment import Assignment
 from bellhouse.adapters.log.kafka.commits import Commits
-from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S, KafkaConfig, consuming, topic_name
+from bellhouse.adapters.log.kafka.config import KafkaConfig, consuming, topic_name
 from bellhouse.adapters.log.kafka.marks import Marks
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
 from bellhouse.ports.clock import Clock
@@ -88,10 +88,10 @@ class Member:
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
         self._alone_since = self._clock.monotonic()
-        self._commits = Commits(self._consumer, self._topic, self._assignment, self._clock, self._notes)
+        self._commits = Commits(self._config, self._consumer, self._topic, self._assignment, self._clock, self._notes)
         self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         try:
-            found = self._consumer.list_topics(self._topic, timeout=REQUEST_TIMEOUT_S).topics[self._topic]
+            found = self._consumer.list_topics(self._topic, timeout=self._config.request_timeout_s).topics[self._topic]
             if found.error is not None:
                 raise KafkaException(found.error)
             self._consumer.subscribe([self._topic], on_assign=self._came, on_revoke=self._revoked, on_lost=self._lost)

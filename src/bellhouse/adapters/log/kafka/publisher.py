@@ -8,7 +8,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S, Clusters, KafkaConfig, producing, topic_name
+from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig, producing, topic_name
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
 from bellhouse.ports.log import PRIORITY_OF, Record
 
@@ -118,7 +118,7 @@ class _Line:
     def _hear(self) -> None:
         while not self._stopping:
             self._producer.poll(_POLL_S)
-        self._producer.flush(REQUEST_TIMEOUT_S + 1)
+        self._producer.flush(self._config.request_timeout_s + 1)
 
     def _failed(self, error: KafkaError) -> None:
         self._notes.error(error)

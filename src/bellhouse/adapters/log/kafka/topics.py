@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but
 )
 
 from bellhouse.adapters.log.kafka.admin import asking, open_admin
-from bellhouse.adapters.log.kafka.config import REQUEST_TIMEOUT_S, KafkaConfig, topic_name
+from bellhouse.adapters.log.kafka.config import KafkaConfig, topic_name
 from bellhouse.adapters.log.kafka.notes import Notes, cause_of
 from bellhouse.adapters.log.kafka.topic_plan import (
     RETENTION_MS,
@@ -57,7 +57,7 @@ async def create_topics(
     notes = Notes(config, clock, logbook)
     acts = (_create, _add_partitions) if add_partitions else (_create,)
     reports = await asyncio.to_thread(_report, config, notes, topics, acts)
-    patient_until = clock.monotonic() + REQUEST_TIMEOUT_S
+    patient_until = clock.monotonic() + config.request_timeout_s
     # A broker learns of what the controller has created a moment later.
     while _lacking(reports, add_partitions) and clock.monotonic() < patient_until:
         await clock.sleep(_LOOK_AGAIN_S)
@@ -76,27 +76,27 @@ def _report(config: KafkaConfig, notes: Notes, topics: Iterable[str], acts: Iter
     with asking(admin, notes):
         for act in acts:
             act(admin, config, names)
-        return judge(config, _found(admin, names), names)
+        return judge(config, _found(admin, config, names), names)
 
 
 def _create(admin: AdminClient, config: KafkaConfig, names: Sequence[str]) -> None:
-    found = _found(admin, names)
+    found = _found(admin, config, names)
     replication = replication_of(config, found.brokers)
     settings = {"retention.ms": str(RETENTION_MS), "min.insync.replicas": str(min_insync_of(replication))}
     missing = [name for name in names if name not in found.topics]
     if not missing:
         return
     new = [NewTopic(name, config.partitions, replication, config=settings) for name in missing]
-    for created in admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_S).values():
+    for created in admin.create_topics(new, request_timeout=config.request_timeout_s).values():
         _settle(created, KafkaError.TOPIC_ALREADY_EXISTS)
 
 
 def _add_partitions(admin: AdminClient, config: KafkaConfig, names: Sequence[str]) -> None:
-    topics = _found(admin, names).topics
+    topics = _found(admin, config, names).topics
     more = [NewPartitions(name, config.partitions) for name, at in topics.items() if at.partitions < config.partitions]
     if not more:
         return
-    for added in admin.create_partitions(more, request_timeout=REQUEST_TIMEOUT_S).values():
+    for added in admin.create_partitions(more, request_timeout=config.request_timeout_s).values():
         _settle(added, KafkaError.INVALID_PARTITIONS)
 
 
@@ -109,10 +109,10 @@ def _settle(future: "Future[Any]", lawful: int) -> None:
             raise
 
 
-def _found(admin: AdminClient, names: Sequence[str]) -> FoundCluster:
-    cluster = admin.list_topics(timeout=REQUEST_TIMEOUT_S)
+def _found(admin: AdminClient, config: KafkaConfig, names: Sequence[str]) -> FoundCluster:
+    cluster = admin.list_topics(timeout=config.request_timeout_s)
     there = [name for name in names if name in cluster.topics]
-    settings = _settings(admin, there)
+    settings = _settings(admin, config, there)
     return FoundCluster(
         brokers=len(cluster.brokers),
         topics={
@@ -127,11 +127,11 @@ def _found(admin: AdminClient, names: Sequence[str]) -> FoundCluster:
     )
 
 
-def _settings(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def _settings(admin: AdminClient, config: KafkaConfig, names: Sequence[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
     asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    answers = admin.describe_configs(asked, request_timeout=REQUEST_TIMEOUT_S)
+    answers = admin.describe_configs(asked, request_timeout=config.request_timeout_s)
     return {
         resource.name: {name: entry.value for name, entry in answer.result().items()}
         for resource, answer in answers.items()
