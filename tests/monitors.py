@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -54,6 +55,10 @@ class Pager:
             if path is None or where == path
         }
 
+    def paths(self) -> list[str]:
+        """On which paths it was called, the first call first."""
+        return [where for where, _ in list(self._calls)]
+
     def close(self) -> None:
         """Answer no more."""
         self._server.shutdown()
@@ -70,6 +75,14 @@ class Pager:
         with self._changed:
             self._calls.append((path, body))
             self._changed.notify_all()
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Until it is true; fails after a minute."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture

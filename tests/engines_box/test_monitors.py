@@ -1,7 +1,6 @@
 """Prometheus scrapes, evaluates and calls; Alertmanager tells; both say in words what they cannot do."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,19 +11,10 @@ from bellhouse.engines.alertmanager import Alertmanager, amtool, webhook_configu
 from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
 from bellhouse.engines.process import run_program
 from bellhouse.engines.prometheus import Job, Prometheus, promtool
-from tests.monitors import Pager
+from tests.monitors import Pager, wait_until
 
 INTERVAL_S = 0.1
-PATIENCE_S = 60.0
 RULES = '{"groups": [{"name": "g", "rules": [{"alert": "BellsMissing", "expr": "bells < 3"}]}]}'
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    """Until it is true; fails after a minute."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from bellhouse.engines.ports import HOST
 from bellhouse.engines.process import Engine
 
 _PACKAGE: Final = "prometheus"
+_RESEND_EVERY: Final = 4
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -141,6 +142,8 @@ class Prometheus(Engine):
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address={HOST}:{self.port}",
             "--web.enable-lifecycle",
+            # What fires before Alertmanager is found, some seconds after a start, is not told; then soon again.
+            f"--rules.alert.resend-delay={round(_RESEND_EVERY * self._interval_s * 1000)}ms",
             "--log.level=warn",
         ]
 
