@@ -1,5 +1,6 @@
 """`monitoring`: files for Prometheus and Alertmanager, made from the catalogue of alerts."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,12 +131,20 @@ def _thresholds(given: list[str] | None, scale: float) -> "Thresholds":
         if name not in names:
             raise Failure(f"--threshold {one}: there is no {name}", f"There are {', '.join(names)}", USAGE)
         try:
-            changed[name] = float(number)
+            changed[name] = _finite(number)
         except ValueError:
             raise Failure(
                 f"--threshold {one}: {number!r} is no number", f"As in {name}={names[name]:g}", USAGE
             ) from None
     return msgspec.structs.replace(known, **changed)
+
+
+def _finite(text: str) -> float:
+    """A number; raises ValueError also for what is only called one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _give(text: str, out: Path | None) -> None:
