@@ -54,6 +54,7 @@ EXPECTED = {
     "/v1/providers/{name}/test": {"post"},
     "/v1/ledger": {"get"},
     "/v1/diagnosis": {"get"},
+    "/v1/probes": {"post"},
     "/callbacks/{provider}": {"post"},
     "/healthz": {"get"},
     "/readyz": {"get"},

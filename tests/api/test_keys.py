@@ -112,6 +112,7 @@ NEEDED: list[tuple[str, str, Scope]] = [
     ("POST", "/v1/providers/fcm/test", "operate"),
     ("GET", "/v1/ledger", "read"),
     ("GET", "/v1/diagnosis", "operate"),
+    ("POST", "/v1/probes", "operate"),
 ]
 
 

@@ -9,7 +9,7 @@ from bellhouse.adapters.cache.memory import MemoryCache
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
-from bellhouse.app.lanes import LaneGround, lanes, routers
+from bellhouse.app.lanes import LaneGround, lanes, probing, routers
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.app.processes import Role
 from bellhouse.app.providers import Clients, Making, balances_of, make_accounts, public_url, silence_settings, used
@@ -178,6 +178,7 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         store.database.wal_bytes,
         silences=Silences(accounts.sheets, store.signs, silence),
         balances=balances.read,
+        signs=store.signs,
     )
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [
@@ -195,4 +196,5 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         Sweeper(store.log, store.ingest, AlwaysHeld(), clock, logbook),
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
+        *probing(ground, AlwaysHeld()),
     ]

@@ -12,7 +12,7 @@ from bellhouse.adapters.store.postgres import PostgresStore
 from bellhouse.adapters.store.postgres.migrate import steps
 from bellhouse.app.engines import Redises, kafka_config, kafka_lanes, postgres_config
 from bellhouse.app.gauges import GaugeSources, Silences, StoreGauges
-from bellhouse.app.lanes import LaneGround, lanes, routers
+from bellhouse.app.lanes import LaneGround, lanes, probing, routers
 from bellhouse.app.leases import Membership, StoreLease
 from bellhouse.app.providers import Clients, Making, balances_of, make_accounts, public_url, silence_settings, used
 from bellhouse.app.roles import Play
@@ -265,6 +265,7 @@ def _scheduler(ground: _Ground, carrier: PostgresStore) -> list[Service]:
         HeldReleaser(carrier.levers, lambda scope: pulled().pauses_scope(scope), accounts.rate, lease, clock, logbook),
         Sweeper(ground.log, store.ingest, ground.lease("sweep"), clock, logbook),
         Upkeep(store.upkeep, ground.lease("upkeep"), clock, logbook, settings.store.retention_days),
+        *probing(_lane_ground(ground, store), ground.lease("probes")),
     ]
 
 
@@ -296,6 +297,7 @@ def _exporter(ground: _Ground) -> list[Service]:
         partitions_ahead=store.upkeep.days_ahead,
         silences=Silences(accounts.sheets, store.signs, silence_settings(stage.settings)),
         balances=balances.read,
+        signs=store.signs,
     )
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [

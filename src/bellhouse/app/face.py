@@ -7,6 +7,7 @@ import msgspec
 
 from bellhouse.app.descriptors import connections_within
 from bellhouse.app.http import Services, build_asgi
+from bellhouse.app.probes import make_prober
 from bellhouse.app.provider_desk import provider_desk
 from bellhouse.app.providers import Making, make_readers, used
 from bellhouse.app.readiness import Backlog, with_accepting
@@ -88,6 +89,7 @@ def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Ser
         providers=provider_desk(ground.making),
         limits=limits,
         tracing=ground.tracing,
+        prober=make_prober(ground.making, ground.metrics, ground.logbook),
     )
 
 

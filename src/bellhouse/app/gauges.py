@@ -10,6 +10,7 @@ from bellhouse.deliver.silence import SilenceSettings, silence_ms
 from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import CHANNELS, Channel, Priority
+from bellhouse.ops.probes import sign_of
 from bellhouse.ops.reconcile import Reconciler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable
@@ -41,6 +42,8 @@ class GaugeSources(msgspec.Struct, frozen=True):
     """For how many days after the one of a moment (ms) the store has partitions; None where it has none."""
     silences: "Silences | None" = None
     balances: Callable[[], Sequence[ProviderBalance]] | None = None
+    signs: SignStore | None = None
+    """Where it is noted when probes got through."""
 
 
 class Silences(msgspec.Struct, frozen=True):
@@ -130,7 +133,10 @@ class StoreGauges:
         return () if asked is None else await asked.read(self._sources.clock.now())
 
     async def probes(self) -> Sequence[ProbeReading]:
-        return ()
+        if self._sources.signs is None:
+            return ()
+        signs = await self._sources.signs.signs()
+        return [ProbeReading(c, sign.heard_at) for c in CHANNELS if (sign := signs.get(sign_of(c))) is not None]
 
     async def partitions_ahead(self) -> int | None:
         asked = self._sources.partitions_ahead

@@ -26,6 +26,7 @@ from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
+from bellhouse.ops.probes import Prober, ProbesController
 from bellhouse.ops.providers import Desk, ProvidersController
 from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
@@ -107,6 +108,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of providers, and how they are tried."""
     limits: Limits = Limits()
     tracing: Tracing = NO_TRACING
+    prober: Prober | None = None
+    """Probes channels when asked to; None where nobody can."""
 
 
 def build_asgi(services: Services) -> ASGIApp:
@@ -169,6 +172,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             ProvidersController,
             LedgerController,
             DiagnosisController,
+            ProbesController,
             HealthController,
             callback,
             asset,
@@ -183,6 +187,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             "lever_store": _given(services.levers),
             "audit_store": _given(services.audit),
             "insights": _given(services.insights),
+            "prober": _given(services.prober),
             "clock": _given(services.clock),
             "telemetry": _given(services.telemetry),
             "provider_desk": _given(services.providers),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from bellhouse.app.probes import make_prober
 from bellhouse.app.providers import Making
 from bellhouse.app.settings import Settings
 from bellhouse.app.stores import Store
@@ -17,13 +18,14 @@ from bellhouse.deliver.sender import at_once
 from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import CHANNELS, Channel, Priority
 from bellhouse.observability.metrics import Metrics
+from bellhouse.ops.probes import Probes
 from bellhouse.ports.cache import Cache
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.provider import Answers
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import CatalogueStore
-from bellhouse.ports.telemetry import Logbook
+from bellhouse.ports.telemetry import Lease, Logbook
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.route.router import Router
 from bellhouse.templates.render import Renderer
@@ -63,6 +65,15 @@ def routers(ground: LaneGround, priorities: Sequence[Priority]) -> list[Service]
         )
         for priority in priorities
     ]
+
+
+def probing(ground: LaneGround, lease: Lease) -> list[Service]:
+    """The service that probes every channel again and again, where the settings ask for it."""
+    given = ground.settings.probes
+    if not given.enabled:
+        return []
+    prober = make_prober(ground.making, ground.metrics, ground.logbook)
+    return [Probes(prober, given.every_s, lease, ground.clock, ground.logbook)]
 
 
 def lanes(

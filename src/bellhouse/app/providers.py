@@ -150,6 +150,11 @@ def balances_of(
     return Balances(providers, named, settings.balance_every_s, lease, clock, logbook)
 
 
+def confirming(making: Making) -> frozenset[str]:
+    """The providers in use that confirm what they have taken."""
+    return frozenset(name for name in used(making.settings) if _MAKERS[name](making).sheet.confirms)
+
+
 def silence_settings(settings: Settings) -> SilenceSettings:
     """When a provider's silence is noticed."""
     return SilenceSettings(settings.breaker.silent_accepted, round(settings.breaker.silent_s * 1000))

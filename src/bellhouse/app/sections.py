@@ -273,6 +273,18 @@ class Breaker(Section):
     )
 
 
+class Probes(Section):
+    """Synthetic probes: notifications of Bellhouse's own, to the team itself, through the whole platform."""
+
+    enabled: bool = setting(False, "", "Whether every channel is probed again and again; `bellhouse smoke` always can")
+    every_s: float = setting(300.0, "s", "How often", ge=1, le=86_400)
+    within_s: float = setting(60.0, "s", "How long a probe may take to be confirmed", ge=1, le=110)
+    push: str | None = setting(None, "token", "A device of the team", examples=["fcm-registration-token"])
+    email: str | None = setting(None, "address", "A mailbox of the team", examples=["probe@example.com"])
+    sms: str | None = setting(None, "E.164", "A phone of the team", examples=["+15005550006"])
+    in_app: bool = setting(True, "", "Whether the inbox is probed; it needs no address")
+
+
 class Limits(Section):
     """What a caller may send; whoever reaches a limit is told which."""
 

@@ -25,6 +25,7 @@ from bellhouse.app.sections import (
     Logs,
     Order,
     Pem,
+    Probes,
     ProviderName,
     Providers,
     Retry,
@@ -173,6 +174,7 @@ class Settings(BaseSettings):
     providers: Providers = Providers()
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+    probes: Probes = Probes()
     limits: Limits = Limits()
     logs: Logs = Logs()
     traces: Traces = Traces()

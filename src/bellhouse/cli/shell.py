@@ -12,6 +12,7 @@ from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
 from bellhouse.cli.serving import bench, serve
+from bellhouse.cli.smoke import smoke
 from bellhouse.cli.top import top
 from bellhouse.cli.tracing import trace
 
@@ -46,6 +47,7 @@ shell.command()(levers.levers)
 shell.command()(levers.audit)
 shell.command()(top)
 shell.command()(doctor)
+shell.command()(smoke)
 shell.command()(books.ledger)
 shell.command()(books.migrate)
 shell.command()(move)

@@ -81,7 +81,8 @@ def changes(watched: Watched, now: int, settings: SilenceSettings) -> Iterator[C
 def _helps(watched: Watched, channel: Channel, sheet: Sheet, silent: Mapping[str, int]) -> bool:
     """Whether leaving this silent provider alone would help: see above."""
     sign = _sign(watched, sheet.name)
-    others = [name for name in watched.signs if name != sheet.name]
+    confirm = {each.name for providers in watched.order.values() for each in providers if each.confirms}
+    others = [name for name in watched.signs if name in confirm and name != sheet.name]
     door_is_closed = any(name in silent for name in others) and not any(
         watched.signs[name].heard_at > sign.since for name in others
     )
