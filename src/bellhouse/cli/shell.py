@@ -8,6 +8,7 @@ import typer
 from bellhouse.cli import books, breakers, config, deadletters, keys, levers, monitoring, notifications, show, simulator
 from bellhouse.cli.demo import demo
 from bellhouse.cli.doctor import doctor
+from bellhouse.cli.drills import drill
 from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
@@ -48,6 +49,7 @@ shell.command()(levers.audit)
 shell.command()(top)
 shell.command()(doctor)
 shell.command()(smoke)
+shell.command()(drill)
 shell.command()(books.ledger)
 shell.command()(books.migrate)
 shell.command()(move)

@@ -198,10 +198,10 @@ def _lever(row: Mapping[str, Any]) -> LeverFacts:
 
 def with_store(facts: Facts, answer: Any) -> Facts:
     """The facts with what `GET /v1/diagnosis` says of the newest rows; providers that were hardly called within the
-    window are judged by it."""
+    window are judged by it, but for those that stand by: their rows are of the past."""
     attempts = groups_of(answer, "attempts")
     known = {one.name: one for one in facts.providers}
-    for name in {one.provider for one in attempts}:
+    for name in {one.provider for one in attempts} - set(_standing_by(facts)):
         known[name] = _with_attempts(
             known.get(name, ProviderFacts(name)), [one for one in attempts if one.provider == name]
         )
@@ -215,6 +215,16 @@ def with_store(facts: Facts, answer: Any) -> Facts:
         letters=groups_of(answer, "letters"),
         undecidable=answer["undecidable"],
     )
+
+
+def _standing_by(facts: Facts) -> Iterable[str]:
+    """Providers that could be used, while others carry all of their channels."""
+    busy = {one.name for one in facts.providers if one.calls >= _FEW}
+    for name in {one.provider for one in facts.breakers} - busy:
+        own = [one for one in facts.breakers if one.provider == name]
+        carried = {one.channel for one in facts.breakers if one.provider in busy}
+        if all(one.state == "closed" and one.forced == "none" and one.channel in carried for one in own):
+            yield name
 
 
 def _with_attempts(provider: ProviderFacts, groups: Iterable[Group]) -> ProviderFacts:

@@ -1,0 +1,104 @@
+"""A run of several drills: those that can share a stage do, and everything that was started is stopped."""
+
+import asyncio
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+from rich.console import Console
+
+from bellhouse.adapters.clock import SystemClock
+from bellhouse.drills.report import Report, as_json, keep, show
+from bellhouse.drills.run import Drill, Result
+from bellhouse.drills.scenario import Mode, Scenario
+from bellhouse.drills.stage import SCALE, Stage, embedded
+from bellhouse.ports.clock import Clock
+
+_WIDTH = 160
+"""Of the table where there is no terminal that has a width."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How drills are run."""
+
+    report: Path | None = None
+    """Where to leave the report as a page."""
+    keep: Path | None = None
+    """Where to leave data and logs; a temporary folder, removed at the end, without it."""
+    json: bool = False
+
+
+def run(scenarios: Sequence[Scenario], options: Options) -> int:
+    """Run drills and show what came of them; answers the exit status: 1 where one of them did not pass.
+
+    Raises DidNotStart, EngineDidNotStart, Refusal and OSError, whose texts say what to do.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    with _folder(options.keep) as folder:
+        say = _silent if options.json else _teller(console)
+        report = asyncio.run(_until_told(drills(scenarios, Path(folder), SystemClock(), say)))
+    if options.report is not None:
+        keep(report, options.report)
+    if options.json:
+        sys.stdout.write(as_json(report).decode() + "\n")
+    else:
+        show(console, report)
+    return 0 if report.passed else 1
+
+
+async def drills(scenarios: Sequence[Scenario], folder: Path, clock: Clock, say: Callable[[str], None]) -> Report:
+    """Play drills, mode by mode, each mode's on one stage. Raises what `run` does."""
+    began = clock.monotonic()
+    results: list[Result] = []
+    for mode in dict.fromkeys(scenario.mode for scenario in scenarios):
+        own = [scenario for scenario in scenarios if scenario.mode == mode]
+        say(f"A Bellhouse ({mode}), its outside world and a Prometheus are started ...")
+        async with _stage(mode, folder / mode, clock) as stage:
+            say(f"Bellhouse at {stage.house.url}, Prometheus at {stage.prometheus.url}; all under load.")
+            results += [await Drill(scenario, stage, clock, say).play() for scenario in own]
+    return Report(SCALE, round(clock.monotonic() - began, 1), tuple(results))
+
+
+def _stage(mode: Mode, folder: Path, clock: Clock) -> AbstractAsyncContextManager[Stage]:
+    folder.mkdir(parents=True, exist_ok=True)
+    match mode:
+        case "embedded":
+            return embedded(folder, clock, secrets.token_hex(16))
+        case "cluster":
+            raise NotImplementedError
+        case _:
+            assert_never(mode)
+
+
+async def _until_told(drills: Coroutine[None, None, Report]) -> Report:
+    """Run them; SIGTERM ends it like Ctrl-C, so that nothing that was started outlives it."""
+    running = asyncio.create_task(drills)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
+    """A folder that stays, or one that goes."""
+    if keep is None:
+        return tempfile.TemporaryDirectory(prefix="bellhouse-drill-", ignore_cleanup_errors=True)
+    keep.mkdir(parents=True, exist_ok=True)
+    return nullcontext(keep)
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(text, highlight=False, markup=False)
+
+
+def _silent(_: str) -> None:
+    """Say nothing: there is one JSON object at the end."""
