@@ -1,5 +1,6 @@
 """Prometheus scrapes, evaluates and calls; Alertmanager tells; both say in words what they cannot do."""
 
+import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,3 +103,15 @@ def test_alerts_may_be_given_by_hand_and_the_configuration_changed(pager: Pager)
 def test_the_tools_that_check_come_with_them(rules: Path) -> None:
     assert "1 rules found" in run_program([promtool(), "check", "rules", rules])
     assert "amtool" in run_program([amtool(), "--version"])
+
+
+def test_an_engine_that_ends_before_one_looks_again_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def signalled(process: "subprocess.Popen[bytes]", number: int) -> None:
+        signal_it(process, number)
+        process.wait()
+
+    signal_it = subprocess.Popen.send_signal
+    with Alertmanager(webhook_configuration("http://127.0.0.1:1")) as manager:
+        monkeypatch.setattr(subprocess.Popen, "send_signal", signalled)
+        manager.stop()
+        assert not manager.running

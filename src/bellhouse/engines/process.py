@@ -103,11 +103,12 @@ class Engine(ABC):
     def stop(self) -> None:
         """Stop in good order and wait for the end; killed when it takes longer than `stop_deadline_s`."""
         self._hang_up()
-        if self.running:
+        process = self._process
+        if process is not None and process.poll() is None:
             self.resume()
-            self._running().send_signal(self.stop_signal)
+            process.send_signal(self.stop_signal)  # which may have ended it by the next line
             try:
-                self._running().wait(self.stop_deadline_s)
+                process.wait(self.stop_deadline_s)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._end_watch()
