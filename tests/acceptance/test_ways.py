@@ -86,6 +86,9 @@ def test_the_second_provider_of_each_channel_delivers_when_the_first_is_switched
     assert [attempt["provider"] for attempt in sms["attempts"]] == ["vonage"]
     email = reaches(client, identifier, "email", "sent")
     assert [attempt["provider"] for attempt in email["attempts"]] == ["smtp"]
+    told = " ".join(client.get(f"/v1/notifications/{identifier}/why")["sentences"])
+    assert "went to vonage, since twilio (its breaker was open) could not be asked." in told
+    assert "went to smtp, since sendgrid (its breaker was open) could not be asked." in told
 
 
 def test_a_batch_has_a_result_for_each_item_in_order(client: Client) -> None:

@@ -227,7 +227,7 @@ async def test_the_whole_story_is_told_with_reasons_in_words(face: Face) -> None
     assert attempt["at"].endswith("Z")
     why = (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/why")).json["sentences"]
     assert why[0].startswith("email: not sent. The address is on the suppression list")
-    assert why[1].startswith("push to push-1: sent by fcm.")
+    assert why[1].startswith("push: sent by fcm. Planned: The notification's type names this channel.")
     trace = (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/trace")).json
     assert (trace["trace_id"], trace["sampled"]) == (note.id.hex(), False)
     assert [span["name"] for span in trace["spans"]] == ["receive_notification", "route", "deliver", "send_to_fcm"]

@@ -18,6 +18,7 @@ from bellhouse.domain.attempt import (
     Unknown,
     Verdict,
 )
+from bellhouse.domain.delivery import PassedOver
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Provider, Sheet
@@ -134,6 +135,20 @@ class Offer:
                 self.room[index] -= 1
                 return account
         return None
+
+    def passed_over(
+        self, taken: Account, providers: Sequence[str], tried: Sequence[str]
+    ) -> Mapping[str, PassedOver] | None:
+        """Those before the one that was taken, each with what kept it from being asked; None where it is the first."""
+        if taken is self._accounts[0]:
+            return None
+        passed: dict[str, PassedOver] = {}
+        for index, account in enumerate(self._accounts):
+            if account is taken:
+                break
+            if account.reaches(providers) and account.name not in tried:
+                passed[account.name] = "breaker" if self.room[index] < 0 else "rate"
+        return passed or None
 
     def obstacle(self, providers: Sequence[str]) -> tuple[Obstacle, int]:
         """Why `take` found none, and until when (ms) it is worth waiting."""

@@ -1,11 +1,12 @@
 """A delivery in the worker's hands, from its intent until its outcome."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from bellhouse.domain.content import Content
-from bellhouse.domain.delivery import Delivery, Detail, Event
+from bellhouse.domain.delivery import Delivery, Detail, Event, PassedOver
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.trace_delivery import About, Looked
@@ -48,6 +49,7 @@ class Flight:
         "delivery",
         "events",
         "notification",
+        "passed_over",
         "providers",
         "ticket",
         "tried",
@@ -72,6 +74,8 @@ class Flight:
         """The providers that can reach the contact point; empty means all of the channel."""
         self.after_unknown = after_unknown
         self.tried: tuple[str, ...] = claim.delivery.tried
+        self.passed_over: Mapping[str, PassedOver] | None = None
+        """The providers before the one that was chosen, where it is not the first: what kept each from being asked."""
         self.events: list[Event] = []
         """Failed calls of this flight, to be written with its outcome."""
 

@@ -359,6 +359,7 @@ class Lane:
                     held.append((flight, *offer.obstacle(flight.providers)))
                     continue
                 taken[tenant] += 1
+                flight.passed_over = offer.passed_over(account, flight.providers, flight.tried)
                 if account.name in chosen:
                     chosen[account.name][1].append(flight)
                 else:

@@ -9,7 +9,7 @@ from bellhouse.deliver.flight import Flight, Ticket
 from bellhouse.deliver.prepare import Refused
 from bellhouse.deliver.settler import Settled
 from bellhouse.domain.attempt import Accepted, Verdict, name_of
-from bellhouse.domain.delivery import Delivery, Detail, Event
+from bellhouse.domain.delivery import Delivery, Detail, Event, PassedOver
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.provider import Sheet
 from bellhouse.ports.store import Claim, DeadLetter, Outcome, Retirement, Suppression
@@ -30,7 +30,13 @@ def detail_of(flight: Flight, sheet: Sheet, verdict: Verdict, seconds: float, re
         duration_ms=round(seconds * 1000, 1),
         price=price_of(verdict, sheet) if accepted else 0.0,
         why=reason_text(verdict),
+        passed_over=_passed_over(flight),
     )
+
+
+def _passed_over(flight: Flight) -> dict[str, PassedOver]:
+    """Of the first call of a flight; those after it are failovers."""
+    return {} if flight.passed_over is None or flight.events else dict(flight.passed_over)
 
 
 def price_of(verdict: Verdict, sheet: Sheet) -> float:
@@ -57,6 +63,8 @@ def settled_accepted(
         None,
         price,
     )
+    if flight.passed_over is not None:
+        detail = msgspec.structs.replace(detail, passed_over=_passed_over(flight))
     n = delivery.step + len(flight.events)
     state: DeliveryState = "delivered" if verdict.delivered else "sent"
     last = Outcome(Event(delivery.id, "worker", n, state, now, "in_flight", encode(detail)), tenant)

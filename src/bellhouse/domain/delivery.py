@@ -11,6 +11,9 @@ from bellhouse.domain.words import Channel, DeliveryState, Priority
 Source = Literal["worker", "news", "operator"]
 """Who wrote an event: the delivering worker, a provider's callback, or an operator (cancel, replay, discard)."""
 
+PassedOver = Literal["breaker", "rate"]
+"""Why a provider that stands earlier in the order was not asked: its breaker was open, or it was at its rate."""
+
 NewsKind = Literal["accepted", "delivered", "failed"]
 """What a callback says of an attempt, in our words."""
 
@@ -101,6 +104,8 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     by: str | None = None
     """Who did it, for an operator's act."""
     why: str | None = None
+    passed_over: dict[str, PassedOver] = {}
+    """The providers that stand earlier in the order and were not asked, by name."""
 
 
 _NEWS_RANK: Final[dict[NewsKind, int]] = {"accepted": 0, "delivered": 1, "failed": 2}

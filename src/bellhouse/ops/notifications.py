@@ -9,8 +9,9 @@ from litestar.params import PathParameter, QueryParameter
 
 from bellhouse.domain.ids import NotificationId, TenantNo, from_text
 from bellhouse.domain.words import NotificationState
-from bellhouse.ops.story import NotificationLine, NotificationView, WhyAnswer, line_of, view_of, why_of
+from bellhouse.ops.story import NotificationLine, NotificationView, line_of, view_of
 from bellhouse.ops.trace import TraceAnswer, trace_view
+from bellhouse.ops.why import WhyAnswer, why_of
 from bellhouse.policy.pauses import Pause, pauses_of
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader

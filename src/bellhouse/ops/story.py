@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bellhouse.domain.delivery import Detail, NewsKind, Source
+from bellhouse.domain.delivery import Detail, NewsKind, PassedOver, Source
 from bellhouse.domain.ids import delivery_id, to_text
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
 from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
@@ -53,6 +53,8 @@ class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
     duration_ms: float = 0.0
     price: float = 0.0
     retry_at: str | None = None
+    passed_over: dict[str, PassedOver] = {}
+    """The providers that stand earlier in the order and were not asked, each with what kept it from it."""
 
 
 class CallbackView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +77,10 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: ReasonView | None = None
     by: str | None = None
     why: str | None = None
+    until: str | None = None
+    """Until when it waits by this, where that is known."""
+    is_attempt: bool = False
+    """Whether a provider was called."""
 
 
 class DeliveryView(msgspec.Struct, frozen=True):
@@ -127,14 +133,6 @@ class NotificationLine(msgspec.Struct, frozen=True):
     expires_at: str
 
 
-class WhyAnswer(msgspec.Struct, frozen=True):
-    """Why she got it, or why not, in sentences."""
-
-    id: str
-    state: NotificationState
-    sentences: list[str]
-
-
 _NEWS: Final[dict[NewsKind, ReasonCode]] = {
     "accepted": "sent:accepted",
     "delivered": "delivered:confirmed",
@@ -182,37 +180,9 @@ def line_of(note: Notification, state: NotificationState) -> NotificationLine:
     )
 
 
-def why_of(view: NotificationView) -> WhyAnswer:
-    """The story in sentences."""
-    sentences = [_waiting(view)] if view.decision is None else []
-    reasons = view.decision.reasons if view.decision else []
-    sentences.extend(f"{reason.channel or 'All channels'}: not sent. {reason.sentence}" for reason in reasons)
-    for delivery in view.deliveries:
-        provider = next((attempt.provider for attempt in reversed(delivery.attempts) if attempt.provider), None)
-        through = f" by {provider}" if provider else ""
-        sentences.append(
-            f"{delivery.channel} to {delivery.contact}: {delivery.state.replace('_', ' ')}{through}. "
-            f"Planned: {delivery.chosen.sentence} Now: {_now(delivery.reason)}"
-        )
-    return WhyAnswer(view.id, view.state, sentences)
-
-
-def _now(reason: ReasonView) -> str:
-    """The reason in sentences; of a pause, also who and why."""
-    return (
-        f"{reason.sentence} {reason.detail}." if reason.code == "waiting:paused" and reason.detail else reason.sentence
-    )
-
-
 def reason_view(code: str, detail: str | None = None) -> ReasonView:
     """A reason code with its sentence."""
     return ReasonView(code, sentence(code), detail=detail)
-
-
-def _waiting(view: NotificationView) -> str:
-    if view.send_at is not None:
-        return f"{sentence('waiting:scheduled')} That is {view.send_at}."
-    return "It has been accepted and waits to be routed."
 
 
 def _send_at(note: Notification) -> str | None:
@@ -297,6 +267,7 @@ def _attempt(event: StoryEvent, detail: Detail) -> AttemptView:
         duration_ms=detail.duration_ms,
         price=detail.price,
         retry_at=rfc3339_or_none(detail.retry_at),
+        passed_over=detail.passed_over,
     )
 
 
@@ -307,4 +278,6 @@ def _callback(event: StoryEvent, detail: Detail) -> CallbackView:
 
 
 def _step(event: StoryEvent, detail: Detail) -> StepView:
-    return StepView(rfc3339(event.at), event.source, event.state, _event_reason(event, detail), detail.by, detail.why)
+    until, called = rfc3339_or_none(detail.retry_at), detail.verdict is not None
+    reason = _event_reason(event, detail)
+    return StepView(rfc3339(event.at), event.source, event.state, reason, detail.by, detail.why, until, called)
