@@ -84,6 +84,8 @@ def _services() -> Services:
         dead_letters=_NOBODY,
         levers=_NOBODY,
         audit=_NOBODY,
+        expiry=_NOBODY,
+        log=_NOBODY,
         insights=_NOBODY,
         clock=SystemClock(),
         telemetry=NullTelemetry(),

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -160,6 +161,29 @@ def test_a_provider_is_listed_with_what_it_is_and_tested_with_the_servers_creden
     assert "check the credentials in providers.twilio" in failed["trials"][0]["remedy"]
     assert "nothing leaves this machine" in house.cli("provider", "test", "in_app")
     assert "No provider" in house.cli("provider", "test", "nobody", status=1)
+
+
+def test_what_has_expired_in_a_paused_lane_is_ended_without_being_polled(house: House, client: Client) -> None:
+    pull(house, "pause", "--channel", "sms", "--priority", "high")
+    soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
+    late = send_all(client, 3, channels=["sms"], expires_at=soon)
+    fine = send_all(client, 2, channels=["sms"])
+    wait_until(lambda: house.cli_json("queue", "skip-expired", "--channel", "sms", "--dry-run")["deliveries"] == 3)
+    assert house.cli_json("queue", "skip-expired", "--channel", "sms", "--why", "a test")["deliveries"] == 3
+    assert states(client, late, "sms") == {"expired": 3}
+    assert states(client, fine, "sms") == {"waiting": 2}
+    house.balances()
+    topics = {one["topic"]: one for one in house.cli_json("queue", "list")["topics"]}
+    assert (topics["deliveries.sms.high"]["lag"] >= 5, topics["deliveries.sms.high"]["paused"]) == (True, True)
+    house.cli_json("resume", "--channel", "sms", "--priority", "high", "--why", "over")
+    wait_until(lambda: arrived(client, fine, "sms"))
+    assert states(client, late, "sms") == {"expired": 3}
+    house.balances()
+
+
+def test_dead_tokens_are_counted_before_they_are_removed(house: House) -> None:
+    assert house.cli_json("token-cleanup", "--dry-run")["removed"] == 0
+    assert "no number of days" in house.cli("token-cleanup", "--older-than", "270h", status=2)
 
 
 def test_what_is_only_tried_changes_nothing(house: House) -> None:

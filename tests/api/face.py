@@ -199,6 +199,8 @@ def make_face(folder: Path, limits: Limits) -> Face:
             dead_letters=store.dead_letters,
             levers=store.levers,
             audit=store.levers,
+            expiry=store.expiry,
+            log=store.log,
             insights=store.insights,
             clock=clock,
             telemetry=telemetry,

@@ -138,6 +138,7 @@ def build(parts: Parts) -> Sequence[Service]:
             Ground(
                 store,
                 store.catalogue,
+                store.log,
                 metrics,
                 exchange.exposition,
                 renderer,

@@ -326,6 +326,7 @@ def _doors(ground: _Ground) -> list[Service]:
             Ground(
                 ground.store,
                 ground.breakers,
+                ground.log,
                 ground.metrics,
                 ground.exposition.text,
                 ground.renderer,

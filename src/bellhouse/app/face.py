@@ -20,6 +20,7 @@ from bellhouse.ingest.degrade import Volume
 from bellhouse.ingest.steps import Lookout, Steps
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.log import Log
 from bellhouse.ports.service import Service
 from bellhouse.ports.store import BreakerStore
 from bellhouse.ports.telemetry import Logbook
@@ -34,6 +35,7 @@ class Ground(msgspec.Struct, frozen=True):
 
     store: Store
     breakers: BreakerStore
+    log: Log
     metrics: Metrics
     exposition: Callable[[], bytes]
     renderer: Renderer
@@ -75,6 +77,8 @@ def _services(ground: Ground, limits: Limits, steps: Steps, heard: Heard) -> Ser
         dead_letters=store.dead_letters,
         levers=store.levers,
         audit=store.levers,
+        expiry=store.expiry,
+        log=ground.log,
         insights=store.insights,
         clock=ground.clock,
         telemetry=ground.metrics,

@@ -22,6 +22,7 @@ from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.limits import Gate
 from bellhouse.ingest.steps import Steps
 from bellhouse.ops.audit import AuditController
+from bellhouse.ops.backlog import QueueController, TokensController
 from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
@@ -30,7 +31,8 @@ from bellhouse.ops.probes import Prober, ProbesController
 from bellhouse.ops.providers import Desk, ProvidersController
 from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.levers import AuditStore, LeverStore
+from bellhouse.ports.levers import AuditStore, ExpiryStore, LeverStore
+from bellhouse.ports.log import Log
 from bellhouse.ports.store import (
     BreakerStore,
     CatalogueStore,
@@ -87,6 +89,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetterStore
     levers: LeverStore
     audit: AuditStore
+    expiry: ExpiryStore
+    log: Log
     insights: Insights
     clock: Clock
     telemetry: Telemetry
@@ -170,6 +174,8 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             LeversController,
             AuditController,
             ProvidersController,
+            QueueController,
+            TokensController,
             LedgerController,
             DiagnosisController,
             ProbesController,
@@ -180,12 +186,15 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
         dependencies={
             "ingest_api": _given(api),
             "ingest_store": _given(services.ingest),
+            "route_store": _given(services.route),
             "recipient_store": _given(services.recipients),
             "catalogue": _given(services.catalogue),
             "breaker_store": _given(services.breakers),
             "dead_letter_store": _given(services.dead_letters),
             "lever_store": _given(services.levers),
             "audit_store": _given(services.audit),
+            "expiry_store": _given(services.expiry),
+            "the_log": _given(services.log),
             "insights": _given(services.insights),
             "prober": _given(services.prober),
             "clock": _given(services.clock),

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bellhouse.ports.levers import AuditStore, HeldStore, LeverStore
+from bellhouse.ports.levers import AuditStore, ExpiryStore, HeldStore, LeverStore
 from bellhouse.ports.store import (
     BreakerStore,
     CatalogueStore,
@@ -45,6 +45,8 @@ class Store(Protocol):
     def catalogue(self) -> Catalogue: ...
     @property
     def dead_letters(self) -> DeadLetterStore: ...
+    @property
+    def expiry(self) -> ExpiryStore: ...
     @property
     def levers(self) -> OperatorStore: ...
     @property

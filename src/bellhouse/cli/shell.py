@@ -5,7 +5,19 @@ from collections.abc import Sequence
 
 import typer
 
-from bellhouse.cli import books, breakers, config, deadletters, keys, levers, monitoring, notifications, show, simulator
+from bellhouse.cli import (
+    backlog,
+    books,
+    breakers,
+    config,
+    deadletters,
+    keys,
+    levers,
+    monitoring,
+    notifications,
+    show,
+    simulator,
+)
 from bellhouse.cli.demo import demo
 from bellhouse.cli.doctor import doctor
 from bellhouse.cli.drills import drill
@@ -44,6 +56,8 @@ shell.command()(levers.pause)
 shell.command()(levers.resume)
 shell.add_typer(levers.provider, name="provider")
 shell.add_typer(levers.rate, name="rate")
+shell.add_typer(backlog.queue, name="queue")
+shell.command()(backlog.token_cleanup)
 shell.command()(levers.levers)
 shell.command()(levers.audit)
 shell.command()(top)

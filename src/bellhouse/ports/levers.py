@@ -14,8 +14,10 @@ from typing import Protocol
 
 import msgspec
 
+from bellhouse.domain.ids import NotificationId
 from bellhouse.domain.levers import Act, ActWord, Lever, LeverKind, Levers
 from bellhouse.domain.words import Channel, Priority
+from bellhouse.ports.store import Claim
 
 
 class LeverReader(Protocol):
@@ -77,4 +79,21 @@ class HeldStore(Protocol):
     async def release_held(self, held: Held, limit: int) -> int:
         """Append at most `limit` of those deliveries to the log, the oldest first; answers how many records it looked
         at: 0 is the end. Raises LogUnavailable, and then they stay."""
+        ...
+
+
+class ExpiryStore(Protocol):
+    """What is ended because its lifetime is over, before a worker comes by it."""
+
+    async def waiting(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Those of these records that still stand for a delivery that waits and that nobody is sending, each once."""
+        ...
+
+    async def expire(self, claims: Sequence[Claim], now: int, by: str) -> int:
+        """End those of them as expired; answers how many. Their records stay in the log, and are dropped by whoever
+        polls them. What a worker is sending, or has moved since, is left alone."""
+        ...
+
+    async def undecided(self, notifications: Sequence[NotificationId]) -> frozenset[NotificationId]:
+        """Those of these notifications that have no decision yet."""
         ...

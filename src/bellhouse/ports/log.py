@@ -13,7 +13,7 @@ may have a record in its hands still; such a record is marked `again`, and the s
 The log delays nothing: what has to wait is a due row in the store.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -163,6 +163,11 @@ class Log(Protocol):
     async def oldest(self) -> Mapping[str, Sequence[bytes]]:
         """The first record of each partition that its group has not finished, by topic; topics without any are
         missing. Raises LogUnavailable."""
+        ...
+
+    def unfinished(self, topics: Collection[str]) -> AsyncIterator[tuple[str, Sequence[bytes]]]:
+        """Every record of these topics that its group has not finished, as far as it is there now, in batches of one
+        topic; nothing is moved by it. Raises LogUnavailable."""
         ...
 
     async def trim(self, limit: int) -> int:

@@ -413,6 +413,16 @@ class ConfirmStore(Protocol):
 # --- what tenants define --------------------------------------------------------------------------------------
 
 
+class Unseen(msgspec.Struct, frozen=True):
+    """One page of profiles that nobody has stored for long."""
+
+    looked: int
+    contacts: int
+    """Contact points that were taken out, or would be."""
+    last: RecipientNo
+    """The last profile that was looked at."""
+
+
 class RecipientStore(Protocol):
     async def put_recipient(self, tenant: TenantNo, profile: Profile, now: int) -> bool:
         """Create or replace; preferences of an existing recipient are kept. Answers whether it was created."""
@@ -428,6 +438,13 @@ class RecipientStore(Protocol):
 
     async def update_preferences(self, tenant: TenantNo, user_id: str, preferences: bytes, now: int) -> bool:
         """Replace the preferences (msgpack of Preferences); False where there is no such recipient."""
+        ...
+
+    async def retire_unseen(
+        self, channel: Channel, before: int, tenant: TenantNo | None, after: RecipientNo, limit: int, dry_run: bool
+    ) -> "Unseen":
+        """Take the contact points of a channel out of the profiles that nobody has stored since `before` (ms since the
+        epoch); looks at no more than `limit` such profiles behind `after`, in the order of their numbers."""
         ...
 
     async def put_suppression(self, suppression: Suppression) -> None: ...

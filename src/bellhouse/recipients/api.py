@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from bellhouse.domain.ids import DeliveryId, from_text
 from bellhouse.domain.recipient import Preferences, Profile
 from bellhouse.ports.clock import Clock
+from bellhouse.ports.levers import AuditStore
 from bellhouse.ports.store import RecipientStore, Suppression
 from bellhouse.recipients.contacts import suppressed_form
 from bellhouse.recipients.wire import (
@@ -31,6 +32,7 @@ from bellhouse.recipients.wire import (
     recipient_answer,
     suppression_answer,
 )
+from bellhouse.web.acts import act_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import FieldError, Problem, invalid
@@ -38,6 +40,7 @@ from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, 
 from bellhouse.web.words import UserIdInPath
 
 Recipients = Given[RecipientStore]
+Acts = Given[AuditStore]
 Time = Given[Clock]
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")]
 
@@ -247,11 +250,15 @@ class SuppressionsController(Controller):
         data: JSONBody[SuppressionRequest],
         request: StrictRequest,
         recipient_store: Recipients,
+        audit_store: Acts,
         clock: Time,
     ) -> SuppressionAnswer:
         """Nothing is sent to this address from now on, whoever has it, security included."""
-        suppression = Suppression(caller_of(request).tenant, _address(address), data.reason, clock.now(), data.detail)
+        caller, now = caller_of(request), clock.now()
+        suppression = Suppression(caller.tenant, _address(address), data.reason, now, data.detail)
         await recipient_store.put_suppression(suppression)
+        scope = f"an address of {caller.tenant_name}"
+        await audit_store.record(act_of(caller, "suppression_add", scope, now, data.detail, "", data.reason))
         return suppression_answer(suppression)
 
     @get(
@@ -277,10 +284,20 @@ class SuppressionsController(Controller):
         operation_id="deleteSuppression",
         responses=problems("suppression_not_found", "validation_failed"),
     )
-    async def delete_one(self, address: FromPath[str], request: StrictRequest, recipient_store: Recipients) -> None:
+    async def delete_one(
+        self,
+        address: FromPath[str],
+        request: StrictRequest,
+        recipient_store: Recipients,
+        audit_store: Acts,
+        clock: Time,
+    ) -> None:
         """The address may be written to again."""
-        if not await recipient_store.delete_suppression(caller_of(request).tenant, _address(address)):
+        caller = caller_of(request)
+        if not await recipient_store.delete_suppression(caller.tenant, _address(address)):
             raise Problem("suppression_not_found")
+        scope = f"an address of {caller.tenant_name}"
+        await audit_store.record(act_of(caller, "suppression_lift", scope, clock.now(), "", "suppressed"))
 
 
 def _address(path: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from bellhouse.domain.levers import Act, ActWord, Lever, Selector
+from bellhouse.domain.recipient import ContactPoint, Profile
 from bellhouse.ports.levers import ActFilter, Held
 from bellhouse.ports.store import Settlement
-from bellhouse.testing.records import HOUR, NOON, open_claim, outcome
+from bellhouse.testing.records import HOUR, NOON, found_tenant, open_claim, outcome, routed
 from bellhouse.testing.store_suite import PUSH, StoreSuite
 
 SMS = Selector(channel="sms")
@@ -109,3 +110,51 @@ class LeverSuite(StoreSuite):
         assert {each.scope for each in found} == {SCOPE, "platform"}
         await house.levers.release_held(Held("platform", "push", "normal"), 10)
         assert await house.levers.held() == [Held(SCOPE, "push", "normal")]
+
+    # --- what has expired ---
+
+    async def test_what_waits_is_ended_as_expired_once_and_its_record_is_dropped(self, house: Any) -> None:
+        claims = await self._claims(house, 3)
+        late = claims[0].delivery.expires_at + 1
+        known = await house.deliver.standings(claims)
+        assert [c.delivery.id for c in await house.expiry.waiting(claims)] == [c.delivery.id for c in claims]
+        assert await house.expiry.expire(claims, late, "ops") == 3
+        assert await house.expiry.waiting(claims) == []
+        assert await house.expiry.expire(claims, late, "ops") == 0
+        assert [standing.stale for standing in (await house.deliver.standings(claims)).standings] == [True] * 3
+        # Whoever had looked before does not send them.
+        _, gone = await house.deliver.begin(PUSH, claims, known.as_of, late)
+        assert gone == {claim.delivery.id for claim in claims}
+        assert await self._counts(house) == {"expired": 3}
+
+    async def test_what_is_being_sent_or_has_been_moved_is_not_ended(self, house: Any) -> None:
+        claims = await self._claims(house, 3)
+        await house.deliver.begin(PUSH, claims[:1], 0, NOON)
+        item = claims[1].notification
+        await house.ingest.cancel(item.tenant, item.id, NOON, "caller")
+        assert await house.expiry.waiting(claims) == claims[2:]
+        assert await house.expiry.expire(claims, claims[0].delivery.expires_at + 1, "ops") == 1
+        assert await self._counts(house) == {"in_flight": 1, "cancelled": 1, "expired": 1}
+
+    async def test_notifications_without_a_decision_are_known(self, house: Any) -> None:
+        _, items = await self._accepted(house, 2)
+        await house.route.decide([routed(items[0])], NOON, ())
+        assert await house.expiry.undecided([item.id for item in items]) == {items[1].id}
+
+    # --- dead tokens ---
+
+    async def test_contact_points_of_profiles_that_nobody_has_stored_for_long_go(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        other, _ = await found_tenant(house.catalogue, house.recipients, "globex")
+        contacts = (ContactPoint("p", "push", "token"), ContactPoint("e", "email", "a@example.com"))
+        for user, at in (("u0", NOON - 2 * HOUR), ("u1", NOON)):
+            await house.recipients.put_recipient(tenant, Profile(user, contacts=contacts), at)
+        await house.recipients.put_recipient(other, Profile("u0", contacts=contacts), NOON - 2 * HOUR)
+        asked = ("push", NOON - HOUR, tenant, 0, 10)
+        tried = await house.recipients.retire_unseen(*asked, True)
+        assert tried == await house.recipients.retire_unseen(*asked, False)
+        assert (tried.contacts, tried.last) == (1, numbers[0])
+        assert (await house.recipients.retire_unseen(*asked, False)).contacts == 0
+        left = [(await house.recipients.get_recipient(tenant, user))[1].contacts for user in ("u0", "u1")]
+        assert left == [contacts[1:], contacts]
+        assert (await house.recipients.retire_unseen("push", NOON - HOUR, None, 0, 10, True)).contacts == 1

@@ -37,6 +37,11 @@ _AT_ONCE_S = 5.0
 _STEP_S = 0.05
 
 
+async def left(house: Any, *topics: str) -> list[int]:
+    """What the groups of these topics have not finished."""
+    return sorted([int(value) async for _, values in house.log.unfinished(topics) for value in values])
+
+
 @asynccontextmanager
 async def reading(house: Any, topic: str = NORMAL) -> AsyncIterator[Reader]:
     """A reader that has joined its group, and leaves it at the end."""
@@ -340,6 +345,18 @@ class LogSuite:
         lags = [lag for lag in await house.log.lags() if lag.topic == NORMAL]
         assert {lag.partition for lag in lags} == set(range(self.partitions))
         assert {lag.group for lag in lags} == {GROUP_OF[NORMAL]}
+
+    async def test_what_is_not_finished_is_read_through_without_being_moved(self, house: Any) -> None:
+        assert await left(house, NORMAL, PUSH) == []
+        await house.publisher.append(records(range(1_200), keys=10) + records(range(2_000, 2_005), PUSH))
+        await self._lag_is(house, 1_200)
+        await self._lag_is(house, 5, PUSH)
+        for _ in range(2):
+            assert await left(house, NORMAL, PUSH) == [*range(1_200), *range(2_000, 2_005)]
+        async with reading(house) as reader:
+            await reader.commit(behind(await read(reader, 1_200)))
+            await self._lag_is(house, 0)
+        assert await left(house, NORMAL, PUSH) == list(range(2_000, 2_005))
 
     async def _lag_is(self, house: Any, expected: int, topic: str = NORMAL) -> None:
         async def holds() -> bool:

@@ -85,6 +85,8 @@ BODIES: Final[dict[str, Any]] = {
     "pause": {"channel": "sms", "priority": "low", "why": "The link in it is wrong.", "for_s": 3_600},
     "resume": {"channel": "sms", "priority": "low", "why": "The link is right again."},
     "preferProvider": {"provider": "fcm", "channel": "push", "why": "The other one is slow."},
+    "skipExpired": {"channel": "push", "priority": "low", "why": "The queue was down for a day."},
+    "cleanUpTokens": {"older_than_days": 270, "why": "The yearly cleaning."},
     "setRate": {"provider": "twilio", "rate": 50, "why": "They asked us to slow down."},
 }
 """By the operation's id."""

@@ -115,6 +115,11 @@ def is_ahead(standing: StateOf) -> bool:
     return standing.step_state not in LAST and any(attempt > standing.last_attempt for attempt, _ in standing.news)
 
 
+def stands(claim: Claim, standing: StateOf) -> bool:
+    """Whether a polled record still stands for its delivery: nothing has moved that since."""
+    return standing.state == waiting_as(claim) and standing.steps <= claim.delivery.step
+
+
 def waiting_as(claim: Claim) -> DeliveryState:
     """The state in which a polled record's delivery waits, unless something has moved it since."""
     return "unknown" if claim.delivery.unknown_since else "waiting"

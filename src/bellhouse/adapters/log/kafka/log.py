@@ -1,6 +1,6 @@
 """The log on Apache Kafka: readers in consumer groups, and a publisher; a priority may have a cluster of its own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig
 from bellhouse.adapters.log.kafka.lags import Lags
@@ -8,6 +8,7 @@ from bellhouse.adapters.log.kafka.notes import Notes
 from bellhouse.adapters.log.kafka.oldest import Oldest
 from bellhouse.adapters.log.kafka.publisher import KafkaPublisher
 from bellhouse.adapters.log.kafka.reader import KafkaReader
+from bellhouse.adapters.log.kafka.unfinished import unfinished
 from bellhouse.domain.words import Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import TOPICS, Lag, Record
@@ -42,6 +43,13 @@ class KafkaLog:
 
     async def oldest(self) -> Mapping[str, Sequence[bytes]]:
         return await self._oldest.read(await self._lags.behind())
+
+    async def unfinished(self, topics: Collection[str]) -> AsyncIterator[tuple[str, Sequence[bytes]]]:
+        places = [place for place in await self._lags.behind() if place.topic in topics]
+        for config in dict.fromkeys(place.config for place in places):
+            mine = [place for place in places if place.config == config]
+            async for batch in unfinished(config, self._notes[config], self._clock, mine):
+                yield batch
 
     async def trim(self, limit: int) -> int:  # noqa: ARG002  # Kafka forgets by itself, by the topics' retention
         return 0

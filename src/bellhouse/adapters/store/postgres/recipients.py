@@ -10,9 +10,11 @@ from bellhouse.adapters.store.codec import decode_inbox, decode_preferences, dec
 from bellhouse.adapters.store.postgres.database import Connection, Database, touched
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.postgres.texts import storable
+from bellhouse.adapters.store.unseen import unseen_of
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
 from bellhouse.domain.recipient import Profile
-from bellhouse.ports.store import InboxItem, Retirement, Suppression
+from bellhouse.domain.words import Channel
+from bellhouse.ports.store import InboxItem, Retirement, Suppression, Unseen
 
 _SQL: Final = queries("recipients")
 
@@ -59,6 +61,19 @@ class PostgresRecipients:
                 profile = msgspec.structs.replace(decode_profile(record), preferences=chosen)
                 await connection.execute(_SQL["replace"], [recipient], [encode(profile)], now)
         return bool(rows)
+
+    async def retire_unseen(
+        self, channel: Channel, before: int, tenant: TenantNo | None, after: RecipientNo, limit: int, dry_run: bool
+    ) -> Unseen:
+        values = (after, before, limit, tenant)
+        if dry_run:
+            return unseen_of(await self._database.rows(_SQL["unseen"], *values), channel, after)[0]
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(_SQL["unseen_locked"], *values)
+            found, changed = unseen_of(rows, channel, after)
+            if changed:
+                await connection.execute(_SQL["replace_profiles"], list(changed), list(changed.values()))
+        return found
 
     async def put_suppression(self, suppression: Suppression) -> None:
         async with self._database.transaction() as connection:

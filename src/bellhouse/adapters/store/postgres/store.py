@@ -7,6 +7,7 @@ from bellhouse.adapters.store.postgres.deadletters import PostgresDeadLetters
 from bellhouse.adapters.store.postgres.deliver import PostgresDeliver
 from bellhouse.adapters.store.postgres.doorbell import PostgresDoorbell
 from bellhouse.adapters.store.postgres.due import PostgresDue
+from bellhouse.adapters.store.postgres.expiry import PostgresExpiry
 from bellhouse.adapters.store.postgres.ingest import PostgresIngest
 from bellhouse.adapters.store.postgres.insights import PostgresInsights
 from bellhouse.adapters.store.postgres.levers import PostgresLevers
@@ -48,6 +49,7 @@ class PostgresStore:
         self.recipients = PostgresRecipients(self.database)
         self.catalogue = PostgresCatalogue(self.database, clock, fresh_s)
         self.dead_letters = PostgresDeadLetters(self.database)
+        self.expiry = PostgresExpiry(self.database)
         self.levers = PostgresLevers(self.database, publisher)
         self.insights = PostgresInsights(self.database)
         self.signs = PostgresSigns(self.database)

@@ -16,7 +16,7 @@ from bellhouse.adapters.store.postgres import partitions
 from bellhouse.adapters.store.postgres.database import Connection
 from bellhouse.adapters.store.postgres.events import lock_steps, states_of
 from bellhouse.adapters.store.postgres.queries import queries
-from bellhouse.adapters.store.standing import StateOf, unpack, waiting_as
+from bellhouse.adapters.store.standing import stands, unpack
 from bellhouse.adapters.store.tally import day_of
 from bellhouse.domain.delivery import Event
 from bellhouse.domain.ids import DeliveryId
@@ -117,15 +117,11 @@ async def ended(connection: Connection, claims: Sequence[Claim], closer: bool) -
     identifiers = [claim.delivery.id for claim in claims]
     await lock_steps(connection, identifiers)
     states = await states_of(connection, identifiers)
-    gone = {c.delivery.id for c in claims if not _stands(c, states[c.delivery.id])}
+    gone = {c.delivery.id for c in claims if not stands(c, states[c.delivery.id])}
     if closer:
         kept = frozenset(await partitions.days(connection))
         gone |= {identifier for identifier in identifiers if day_of(identifier) not in kept}
     return frozenset(gone)
-
-
-def _stands(claim: Claim, standing: StateOf) -> bool:
-    return standing.state == waiting_as(claim) and standing.steps <= claim.delivery.step
 
 
 async def refuse_what_is_being_sent(connection: Connection, lane: str, claims: Sequence[Claim]) -> None:

@@ -1,6 +1,6 @@
 """The log in the same file: a table a topic, appended by the store's own transactions."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
@@ -10,6 +10,7 @@ from bellhouse.ports.log import GROUP_OF, TOPICS, Lag, Polled, Position, Record
 Wait = Callable[[str, float], Awaitable[None]]
 """The doorbell's `wait(topic, timeout_s)`."""
 
+_AT_ONCE: Final = 500
 _COMMIT: Final = "UPDATE positions SET offset = max(offset, ?) WHERE topic = ? AND consumer_group = ?"
 
 
@@ -78,6 +79,13 @@ class SqliteLog:
             if first:
                 found[topic] = [record.value for record in first]
         return found
+
+    async def unfinished(self, topics: Collection[str]) -> AsyncIterator[tuple[str, Sequence[bytes]]]:
+        for topic in topics:
+            after, end = await self.position(GROUP_OF[topic], topic), await self.end(topic)
+            while after < end and (polled := await self.poll(topic, after, _AT_ONCE)):
+                after = polled[-1].offset
+                yield topic, [record.value for record in polled if record.offset <= end]
 
     async def trim(self, limit: int) -> int:
         trimmed = 0

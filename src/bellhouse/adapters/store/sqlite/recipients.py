@@ -7,9 +7,11 @@ import msgspec
 from bellhouse.adapters.store.codec import decode_inbox, decode_preferences, decode_profile, encode
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.adapters.store.sqlite.deliver import suppress
+from bellhouse.adapters.store.unseen import unseen_of
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
 from bellhouse.domain.recipient import Profile
-from bellhouse.ports.store import InboxItem, Suppression
+from bellhouse.domain.words import Channel
+from bellhouse.ports.store import InboxItem, Suppression, Unseen
 
 _FIND = "SELECT recipient, profile FROM recipients WHERE tenant = ? AND user_id = ?"
 
@@ -50,6 +52,26 @@ class SqliteRecipients:
                 profile = msgspec.structs.replace(decode_profile(rows[0][1]), preferences=chosen)
                 _update(transaction, rows[0][0], profile, now)
         return bool(rows)
+
+    async def retire_unseen(
+        self, channel: Channel, before: int, tenant: TenantNo | None, after: RecipientNo, limit: int, dry_run: bool
+    ) -> Unseen:
+        mine, bindings = (
+            ("", (after, before, limit)) if tenant is None else (" AND tenant = ?", (after, before, tenant, limit))
+        )
+        sql = (
+            "SELECT recipient, profile FROM recipients WHERE recipient > ? AND updated_at < ?"
+            f"{mine} ORDER BY recipient LIMIT ?"
+        )
+        if dry_run:
+            return unseen_of(self._database.rows(sql, bindings), channel, after)[0]
+        with self._database.write() as transaction:
+            found, changed = unseen_of(transaction.run(sql, bindings).fetchall(), channel, after)
+            transaction.many(
+                "UPDATE recipients SET profile = ? WHERE recipient = ?",
+                [(record, recipient) for recipient, record in changed.items()],
+            )
+        return found
 
     async def put_suppression(self, suppression: Suppression) -> None:
         with self._database.write() as transaction:

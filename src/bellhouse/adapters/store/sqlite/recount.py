@@ -17,7 +17,7 @@ from bellhouse.adapters.store.counting import (
     take_off,
     total,
 )
-from bellhouse.adapters.store.sqlite.database import Reads
+from bellhouse.adapters.store.sqlite.database import Reads, blobs
 from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.standing import fold_all, unpack
 from bellhouse.domain.ids import TenantNo
@@ -25,6 +25,8 @@ from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS
 from bellhouse.ports.store import Ledger, LedgerCheck
 
 _COUNTED: Final = "SELECT level, state, sum(count) FROM ledger WHERE coalesce(?, tenant) = tenant GROUP BY 1, 2"
+_AT_ONCE: Final = 1_000
+_DECIDED: Final = "SELECT id FROM carray(?) AS asked CROSS JOIN decisions ON id = asked.value"
 _DUE_NOTIFICATIONS: Final = "FROM due WHERE topic >= 'notifications.' AND topic < 'notifications/'"
 """Word for word the condition of the index `due_notifications`, which then answers alone."""
 
@@ -87,14 +89,15 @@ def _recount_checks(reader: Reads, counted: Counters, notifications: Counts, del
         LedgerCheck(
             "waiting to be routed = not yet read in the log + due and undecided",
             counted.get(("notification", "waiting"), 0),
-            _unrouted(reader),
+            _unrouted(reader, counted.get(("notification", "waiting"), 0)),
         ),
         *state_checks(counted, notifications, deliveries),
     ]
 
 
-def _unrouted(reader: Reads) -> int:
-    """Records behind the routers' positions and due notifications, less those that a cancellation has decided."""
+def _unrouted(reader: Reads, counted: int) -> int:
+    """Records behind the routers' positions and due notifications, less those that an operator or a caller has decided:
+    cancelled ones, and those that had expired in the backlog."""
     waiting = 0
     for topic in NOTIFICATION_TOPICS:
         position = reader.run(
@@ -103,20 +106,23 @@ def _unrouted(reader: Reads) -> int:
         waiting += reader.run(f"SELECT count(*) FROM {log_table(topic)} WHERE offset > ?", (position,)).fetchall()[0][0]
     waiting += reader.run(f"SELECT count(*) {_DUE_NOTIFICATIONS}").fetchall()[0][0]
     cancelled = {row[0] for row in reader.run("SELECT id FROM decisions WHERE state = 'cancelled'")}
-    if not cancelled:
+    if waiting == counted and not cancelled:
+        # What else was decided so would make them differ, and is looked for only then.
         return int(waiting)
     due = sum(1 for (identifier,) in reader.run(f"SELECT id {_DUE_NOTIFICATIONS}") if identifier in cancelled)
-    return int(waiting - due - _cancelled_in_log(reader, cancelled))
+    return int(waiting - due - _decided_in_log(reader))
 
 
-def _cancelled_in_log(reader: Reads, cancelled: set[bytes]) -> int:
-    """How many of the cancelled notifications have a record that waits in the log."""
+def _decided_in_log(reader: Reads) -> int:
+    """How many of the records that wait in the log are of notifications that have a decision."""
     found = 0
     for topic in NOTIFICATION_TOPICS:
         records = reader.run(
             f"SELECT record FROM {log_table(topic)} WHERE offset > (SELECT offset FROM positions"
             " WHERE topic = ? AND consumer_group = ?)",
             (topic, GROUP_OF[topic]),
-        )
-        found += sum(1 for (record,) in records if decode_notification(record).id in cancelled)
+        ).fetchall()
+        for first in range(0, len(records), _AT_ONCE):
+            asked = [decode_notification(record).id for (record,) in records[first : first + _AT_ONCE]]
+            found += len(reader.run(_DECIDED, (blobs(asked),)).fetchall())
     return found

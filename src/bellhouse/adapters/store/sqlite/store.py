@@ -8,6 +8,7 @@ from bellhouse.adapters.store.sqlite.database import Database
 from bellhouse.adapters.store.sqlite.deadletters import SqliteDeadLetters
 from bellhouse.adapters.store.sqlite.deliver import SqliteDeliver
 from bellhouse.adapters.store.sqlite.due import SqliteDue
+from bellhouse.adapters.store.sqlite.expiry import SqliteExpiry
 from bellhouse.adapters.store.sqlite.ingest import SqliteIngest
 from bellhouse.adapters.store.sqlite.insights import SqliteInsights
 from bellhouse.adapters.store.sqlite.levers import SqliteLevers
@@ -37,6 +38,7 @@ class SqliteStore:
         self.recipients = SqliteRecipients(self.database)
         self.catalogue = SqliteCatalogue(self.database)
         self.dead_letters = SqliteDeadLetters(self.database)
+        self.expiry = SqliteExpiry(self.database)
         self.levers = SqliteLevers(self.database)
         self.insights = SqliteInsights(self.database)
         self.signs = SqliteSigns(self.database)

@@ -56,3 +56,6 @@ DELETE FROM due
 USING unnest($1::bigint[], $2::bytea[]) AS taken (due_at, id)
 WHERE due.due_at = taken.due_at AND due.id = taken.id
 RETURNING due.topic, due.key, due.record, due.id;
+
+-- name: decided
+SELECT id FROM decisions WHERE id = ANY($1::bytea[]);

@@ -69,3 +69,14 @@ SELECT count(*) FROM inbox WHERE recipient = $1 AND read_at = 0 AND (expires_at 
 
 -- name: mark
 UPDATE inbox SET read_at = $1 WHERE recipient = $2 AND id = ANY($3::bytea[]) AND (read_at = 0) = $4;
+
+-- In the order of the key, a page at a time: an operator's act, now and then.
+-- name: unseen
+SELECT recipient, profile FROM recipients
+WHERE recipient > $1 AND updated_at < $2 AND ($4::integer IS NULL OR tenant = $4)
+ORDER BY recipient LIMIT $3;
+
+-- name: unseen_locked
+SELECT recipient, profile FROM recipients
+WHERE recipient > $1 AND updated_at < $2 AND ($4::integer IS NULL OR tenant = $4)
+ORDER BY recipient LIMIT $3 FOR UPDATE;
