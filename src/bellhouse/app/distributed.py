@@ -302,7 +302,7 @@ def _exporter(ground: _Ground) -> list[Service]:
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [
         reconciler,
-        Clients([provider for provider in clients if isinstance(provider, HasBalance)]),
+        Clients([provider for provider in clients if isinstance(provider, HasBalance)], "accounts"),
         balances,
         Exporter(StoreGauges(sources, reconciler, providers), lease, ground.metrics, clock, logbook),
         BacklogTeller(ground.log, store.due, lease, clock),

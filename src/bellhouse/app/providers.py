@@ -86,9 +86,8 @@ class Clients:
     """The clients of a process's providers: opened beside its work, since one that does not answer must not keep the
     others from it, and closed after it. Service."""
 
-    name = "providers"
-
-    def __init__(self, providers: Sequence[Provider]) -> None:
+    def __init__(self, providers: Sequence[Provider], name: str = "providers") -> None:
+        self.name = name
         self._providers = providers
         self._drained = asyncio.Event()
 
