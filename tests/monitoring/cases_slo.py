@@ -48,16 +48,14 @@ def _burning(objective: Objective) -> tuple[Case, ...]:
 
     name = objective.alert
     return (
-        fires(name, "critical", story(objective, share(FAST), 30), labels(objective, FAST), labels(objective, SLOW),
-              not_at="1m", at="20m", name=f"{name} fast"),
-        fires(name, "critical", story(objective, share(SLOW), 60), labels(objective, SLOW), interval="10m",
-              not_at="20m", at="1h", name=f"{name} slow"),
-        silent("just below six times", name, "critical", story(objective, all_within(SLOW), 60), "9h", interval="10m"),
-        fires(name, "warning", story(objective, share(STEADY), 60), labels(objective, STEADY), labels(objective, CREEPING),
-              interval="30m", not_at="1h", at="26h", name=f"{name} steady"),
-        fires(name, "warning", story(objective, share(CREEPING), 160), labels(objective, CREEPING), interval="30m",
-              not_at="3h", at="79h", name=f"{name} creeping"),
-        silent("within the budget", name, "warning", story(objective, all_within(CREEPING), 160), "79h", interval="30m"),
+        fires(name, "critical", story(objective, share(FAST), 40), labels(objective, FAST), labels(objective, SLOW), not_at="1m", at="25m", name=f"{name} fast"),
+        fires(name, "critical", story(objective, share(SLOW), 60), labels(objective, SLOW), not_at="14m", at="40m", name=f"{name} slow"),
+        silent("just below six times", name, "critical", story(objective, all_within(SLOW), 60), "59m"),
+        fires(name, "warning", story(objective, share(STEADY), 200), labels(objective, STEADY), labels(objective, CREEPING), interval="2m",
+              not_at="1h", at="5h", name=f"{name} steady"),
+        fires(name, "warning", story(objective, share(CREEPING), 200), labels(objective, CREEPING), interval="2m",
+              not_at="2h", at="5h", name=f"{name} creeping"),
+        silent("within the budget", name, "warning", story(objective, all_within(CREEPING), 200), "6h", interval="2m"),
     )  # fmt: skip
 
 
@@ -65,7 +63,7 @@ def _quiet() -> tuple[Case, ...]:
     name = "SloBurnApiAvailability"
     return (
         silent("after a burst that is over", name, "critical",
-               {**answered("202", "0+1000x90"), **answered("500", "0x5 1000 2000x80")}, "40m", "50m"),
+               {**answered("202", "0+1000x90"), **answered("500", "0x5 1000 2000x80")}, "50m", "60m"),
         silent("at one failure of three", name, "critical", {**answered("202", "0 1 2 2x90"), **answered("500", "0 0 0 1x90")},
                "5m", "30m", "60m"),
         silent("without traffic", name, "critical", {**answered("202", "9x90"), **answered("500", "9x90")}, "60m"),

@@ -69,6 +69,11 @@ def test_nobody_is_woken_by_what_is_asked_for() -> None:
     assert [alert.severity for alert in named("QueueBacklogCampaign")] == ["info"]
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_alert_leads_to_a_runbook(slug: str) -> None:
+    assert (importlib.import_module("generate").REFERENCE.parent / "runbooks" / f"{slug}.md").is_file()
+
+
 def test_the_names_are_those_of_the_handbook() -> None:
     assert {alert.name: alert.slug for alert in ALERTS if alert.slug != slo.RUNBOOK} == {
         "NotificationDeliveryRateDropped": "low-delivery-rate",

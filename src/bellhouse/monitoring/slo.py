@@ -19,6 +19,8 @@ RUNBOOK: Final = "slo-burn"
 LEAST: Final = 0.01
 """Events a second, some 36 an hour: of fewer, one that fails would be a burning budget."""
 
+RATE: Final = "bellhouse:slo_events:rate5m"
+BAD_RATE: Final = "bellhouse:slo_bad_events:rate5m"
 BAD: Final = "bellhouse:slo_errors:ratio_rate"
 """What the recorded shares of errors are called, followed by their window."""
 BUDGET: Final = "bellhouse:slo_error_budget:remaining"
@@ -44,9 +46,18 @@ class Objective(msgspec.Struct, frozen=True):
         return round(1 - self.target, 6)
 
     def ratio(self, window: str, least: float = LEAST) -> str:
-        """The share of what was bad in a window; nothing where there were fewer than `least` a second."""
-        bad, total = (text.replace("$window", window) for text in (self.bad, self.total))
-        return f"(\n  ({bad})\n  or\n  0 * ({total})\n)\n/\n(({total}) > {least:g})"
+        """The share of what was bad in a window; nothing where there were fewer than `least` a second.
+
+        Of what is recorded every few seconds: a month of every process's own counters would be too much to ask for.
+        """
+        bad, total = (f'avg_over_time({name}{{slo="{self.slug}"}}[{window}])' for name in (BAD_RATE, RATE))
+        return f"{bad}\n/\n({total} > {least:g})"
+
+    def rates(self) -> Iterator[tuple[str, str]]:
+        """What was bad and what there was, a second, by the names of their series; bad is 0 where none was."""
+        bad, total = (text.replace("$window", "5m") for text in (self.bad, self.total))
+        yield BAD_RATE, f"({bad})\nor\n0 * ({total})"
+        yield RATE, total
 
 
 class Burn(msgspec.Struct, frozen=True):
@@ -115,6 +126,8 @@ def recordings() -> Iterator[Recording]:
     """The shares of errors over every window, the objectives, and what is left of the budgets."""
     for objective in OBJECTIVES:
         labels = {"slo": objective.slug}
+        for name, expression in objective.rates():
+            yield Recording(name, expression, GROUP, labels)
         for window in WINDOWS:
             yield Recording(f"{BAD}{window}", objective.ratio(window), GROUP, labels)
     for objective in OBJECTIVES:
