@@ -1,6 +1,6 @@
 """`make bench`: every figure of the targets, each computed from this run; text, JSON, a chart and the docs' page.
 
-python -m benchmarks [--smoke | --full] [--only cost,doors,lanes,kill,backlog] [--json] [--docs DIR]
+python -m benchmarks [--smoke | --full] [--only cost,telemetry,doors,lanes,kill,backlog] [--json] [--docs DIR]
 """
 
 import argparse
@@ -18,6 +18,7 @@ from benchmarks.cost import whole_way
 from benchmarks.doors import doors
 from benchmarks.figures import Figure, Run, machine, markdown, number, text
 from benchmarks.lanes import after_a_kill, urgency
+from benchmarks.observed import ROUNDS, telemetry_share
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def parts(size: Size) -> dict[str, Callable[[], Awaitable[list[Figure]]]]:
     """Every part of the benchmark by its name."""
     return {
         "cost": lambda: whole_way(size.count),
+        "telemetry": lambda: telemetry_share(size.count, 1 if size.name == "smoke" else ROUNDS),
         "doors": lambda: doors(size.requests, size.batches),
         "lanes": lambda: urgency(size.flood, size.singles),
         "kill": lambda: after_a_kill(size.count),
