@@ -166,3 +166,10 @@ def test_windows_and_offsets_are_scaled_and_texts_are_not(written_down: str, sca
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         milliseconds(text)
+
+
+def test_half_of_what_may_be_bad_leaves_half_of_the_budget(tmp_path: Path) -> None:
+    series = {**told.answered("202", "0+9995x60"), **told.answered("500", "0+5x60")}
+    left = 'round(bellhouse:slo_error_budget:remaining{slo="api_availability"}, 0.001)'
+    expected = [{"labels": '{slo="api_availability"}', "value": 0.5}]
+    test(tmp_path, series, promql_expr_test=[{"expr": left, "eval_time": "60m", "exp_samples": expected}])
