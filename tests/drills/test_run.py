@@ -69,6 +69,9 @@ class Told:
     async def ledger(self) -> Ledger:
         return Ledger(9, 9, self.imbalance, [], [Check("accepted", 9, 9 - self.imbalance, not self.imbalance)])
 
+    def mark(self) -> None:
+        assert self.broken_at is None
+
     async def calm(self) -> None:
         self.calmed += 1
 

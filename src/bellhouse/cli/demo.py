@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Play a product's day: 50,000 events, providers that misbehave, a kill -9; then show that it adds up."""
     if cluster:
-        _insist_on_engines()
+        insist_on_engines()
     from bellhouse.demo.client import Refusal
     from bellhouse.demo.processes import DidNotStart
     from bellhouse.demo.run import Options, run
@@ -46,7 +46,7 @@ def demo(
     raise typer.Exit(status)
 
 
-def _insist_on_engines() -> None:
+def insist_on_engines() -> None:
     """Raise Failure where what the distributed mode stands on is not installed."""
     from importlib.util import find_spec
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bellhouse.cli import show
+from bellhouse.cli.demo import insist_on_engines
 from bellhouse.cli.failure import USAGE, Failure
 from bellhouse.cli.options import Json
 
@@ -25,6 +26,7 @@ def drill(
     A minute of the alerts' rules is a second here. Exit status 0: the alert fired in time, the doctor named the cause,
     all recovered and the ledger balances; 1: not so.
     """
+    insist_on_engines()
     from bellhouse.drills.catalogue import NAMES, SCENARIOS, named
 
     if listed:

@@ -135,7 +135,9 @@ class Cluster:
     async def play(self, clock: Clock) -> None:
         """Start every role and wait until each is ready. Raises DidNotStart."""
         for role, play in ROLES.items():
-            command = (*BELLHOUSE, "run", *play, "--metrics-port", "0", "--data", str(self.data), "--json")
+            # A port of its own, which it has again after a restart: so whoever scrapes it finds it.
+            port = str(free_port())
+            command = (*BELLHOUSE, "run", *play, "--metrics-port", port, "--data", str(self.data), "--json")
             post = _Post(role, command, self.data / f"{role.replace(' ', '-')}.log", clock)
             self._posts[role] = post
             self._keepers.append(asyncio.create_task(post.keep()))
@@ -153,6 +155,15 @@ class Cluster:
 
     def restart(self, engine: str) -> None:
         self._engines.restart(engine)
+
+    @property
+    def engines(self) -> Engines:
+        """What it stands on."""
+        return self._engines
+
+    def addresses(self) -> Mapping[str, str]:
+        """Where each role that is ready shows its metrics."""
+        return {role: post.running.url for role, post in self._posts.items() if post.running}
 
     @property
     def ended(self) -> Sequence[Ended]:

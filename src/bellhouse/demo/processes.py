@@ -196,10 +196,18 @@ async def start_world(folder: Path, seed: int) -> World:
     return World(child, ready.url)
 
 
-async def start_house(data: Path, settings: str, clock: Clock, arguments: Sequence[str] = ()) -> House:
-    """Start the platform on a free port; `settings` are the text of its `bellhouse.toml`. Raises DidNotStart."""
+async def start_house(
+    data: Path,
+    settings: str,
+    clock: Clock,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> House:
+    """Start the platform on a free port; `settings` are the text of its `bellhouse.toml`, `environment` comes on top of
+    our own. Raises DidNotStart."""
+    given = ("env", *(f"{name}={value}" for name, value in environment.items())) if environment else ()
     write_settings(data, settings)
-    command = (*SERVE, "--data", str(data), "--port", "0", *arguments)
+    command = (*given, *SERVE, "--data", str(data), "--port", "0", *arguments)
     child, _ = await spawn(command, data / "serve.log")
     deadline = clock.monotonic() + _PATIENCE_S
     while clock.monotonic() < deadline and child.running:

@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bellhouse.drills import providers
+from bellhouse.drills import data, platform, providers, queue
 from bellhouse.drills.scenario import Scenario
 
-SCENARIOS: Final[tuple[Scenario, ...]] = (*providers.SCENARIOS,)
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    *platform.SCENARIOS,
+    *providers.SCENARIOS,
+    *queue.SCENARIOS,
+    *data.SCENARIOS,
+    *platform.CRASHES,
+)
 
 NAMES: Final = tuple(scenario.name for scenario in SCENARIOS)
 

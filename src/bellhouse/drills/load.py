@@ -12,6 +12,8 @@ from bellhouse.demo.client import Client, Refusal
 from bellhouse.ports.clock import Clock
 
 TEMPLATE: Final = "drill"
+NEWS: Final = "news"
+"""The template of the type of the same name alone: one that may be bad without harm to the others."""
 PEOPLE: Final = 400
 _BATCH: Final = 6
 _EVERY_S: Final = 0.25
@@ -37,13 +39,13 @@ _MIX: Final = (
 """Every channel with several deliveries a second, every priority that somebody waits for."""
 
 
-def person(number: int) -> dict[str, Any]:
+def person(number: int, provider: str = "fcm") -> dict[str, Any]:
     """A recipient with a contact point of each kind."""
     return {
         "user_id": f"person-{number}",
         "preferences": {"consent": {"marketing": {"given": True, "source": "drill"}}},
         "contacts": [
-            {"channel": "push", "address": f"token-{number:05d}-{'x' * 130}", "providers": ["fcm"]},
+            {"channel": "push", "address": f"token-{number:05d}-{'x' * 130}", "providers": [provider]},
             {"channel": "email", "address": f"person{number}@example.com"},
             {"channel": "sms", "address": f"+336{20_000_000 + number}"},
         ],
@@ -62,16 +64,22 @@ def template(*, bad: bool = False) -> dict[str, Any]:
 
 async def define(client: Client) -> None:
     """Store template, types and people. Raises Refusal."""
-    await client.put(f"/v1/templates/{TEMPLATE}", template())
+    for name in (TEMPLATE, NEWS):
+        await client.put(f"/v1/templates/{name}", template())
     for name, (category, priority) in _KINDS.items():
-        body = {"category": category, "priority": priority, "channels": list(_WORDS), "template": TEMPLATE}
+        body = {
+            "category": category,
+            "priority": priority,
+            "channels": list(_WORDS),
+            "template": NEWS if name == NEWS else TEMPLATE,
+        }
         await client.put(f"/v1/types/{name}", body)
     await register(client)
 
 
-async def register(client: Client) -> None:
-    """Store everybody with all contact points, those that have died too. Raises Refusal."""
-    everyone = [person(number) for number in range(PEOPLE)]
+async def register(client: Client, provider: str = "fcm") -> None:
+    """Store everybody with all contact points, those that have died too, and tokens of `provider`. Raises Refusal."""
+    everyone = [person(number, provider) for number in range(PEOPLE)]
     for start in range(0, PEOPLE, _CHUNK):
         await client.post("/v1/recipients/batch", {"recipients": everyone[start : start + _CHUNK]}, object)
 

@@ -8,7 +8,7 @@ import msgspec
 from bellhouse.demo.client import Refusal
 from bellhouse.demo.watch import Ledger
 from bellhouse.drills.scenario import Scenario
-from bellhouse.drills.stage import SCALE, Stage
+from bellhouse.drills.stage import LITTLE, SCALE, Stage
 from bellhouse.engines.prometheus import FiringAlert
 from bellhouse.ports.clock import Clock
 
@@ -16,8 +16,6 @@ _LOOK_S: Final = 0.5
 _CALM_S: Final = 3.0
 """For how long nothing may have fired before something is broken, and before it counts as recovered."""
 _PATIENCE_S: Final = 120.0
-_LITTLE: Final = 60
-"""Records that may wait under the load: more are a backlog."""
 
 Say = Callable[[str], None]
 
@@ -108,8 +106,11 @@ class Drill:
 
     async def _through(self) -> None:
         scenario, stage = self._scenario, self._stage
+        if scenario.prepare is not None:
+            await scenario.prepare(stage)
         await self._until(self._calm, _PATIENCE_S, "it was not healthy before the drill", stay_s=_CALM_S)
         self._seen.clear()
+        stage.mark()
         self._say(f"{scenario.name}: {scenario.breaks}")
         began = self._clock.monotonic()
         await scenario.break_(stage)
@@ -154,7 +155,7 @@ class Drill:
     _well = _calm
 
     async def _little(self) -> bool:
-        return await self._stage.backlog() <= _LITTLE
+        return await self._stage.backlog() <= LITTLE
 
     async def _look(self) -> Sequence[FiringAlert]:
         firing = await self._stage.alerts()

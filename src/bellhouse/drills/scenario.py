@@ -36,6 +36,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """What is pulled or mended, in words."""
     break_: Act
     mend: Act
+    prepare: Act | None = None
+    """What must be there before, and breaks nothing."""
     mode: Mode = "embedded"
     quiet: bool = False
     """Whether nobody may be woken by it."""

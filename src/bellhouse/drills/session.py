@@ -17,7 +17,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.drills.report import Report, as_json, keep, show
 from bellhouse.drills.run import Drill, Result
 from bellhouse.drills.scenario import Mode, Scenario
-from bellhouse.drills.stage import SCALE, Stage, embedded
+from bellhouse.drills.stage import SCALE, Stage, cluster, embedded
 from bellhouse.ports.clock import Clock
 
 _WIDTH = 160
@@ -61,19 +61,19 @@ async def drills(scenarios: Sequence[Scenario], folder: Path, clock: Clock, say:
     for mode in dict.fromkeys(scenario.mode for scenario in scenarios):
         own = [scenario for scenario in scenarios if scenario.mode == mode]
         say(f"A Bellhouse ({mode}), its outside world and a Prometheus are started ...")
-        async with _stage(mode, folder / mode, clock) as stage:
+        async with _stage(mode, folder / mode, clock, say) as stage:
             say(f"Bellhouse at {stage.house.url}, Prometheus at {stage.prometheus.url}; all under load.")
             results += [await Drill(scenario, stage, clock, say).play() for scenario in own]
     return Report(SCALE, round(clock.monotonic() - began, 1), tuple(results))
 
 
-def _stage(mode: Mode, folder: Path, clock: Clock) -> AbstractAsyncContextManager[Stage]:
+def _stage(mode: Mode, folder: Path, clock: Clock, say: Callable[[str], None]) -> AbstractAsyncContextManager[Stage]:
     folder.mkdir(parents=True, exist_ok=True)
     match mode:
         case "embedded":
             return embedded(folder, clock, secrets.token_hex(16))
         case "cluster":
-            raise NotImplementedError
+            return cluster(folder, clock, secrets.token_hex(16), say)
         case _:
             assert_never(mode)
 

@@ -1,7 +1,9 @@
 """What a drill is played on: a Bellhouse under load, its outside world, and a Prometheus with the scaled rules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -9,11 +11,15 @@ from typing import Final
 import msgspec
 
 from bellhouse.app.examine import Request, examine
+from bellhouse.app.maintenance import make_key
+from bellhouse.app.settings import load
 from bellhouse.demo.client import Client, Refusal
+from bellhouse.demo.cluster import Cluster, start_cluster
 from bellhouse.demo.processes import Platform, World, start_house, start_world
 from bellhouse.demo.watch import Ledger, Metrics, Watch
 from bellhouse.drills.load import Load, define, register
 from bellhouse.engines.errors import ProgramFailed
+from bellhouse.engines.process import Engine
 from bellhouse.engines.prometheus import FiringAlert, Job, Prometheus
 from bellhouse.monitoring.rules import Rendering, rule_file
 from bellhouse.monitoring.thresholds import Thresholds
@@ -30,6 +36,12 @@ THRESHOLDS: Final = msgspec.structs.replace(
 )
 """Counts are lowered as the load is: ages follow the scale."""
 
+LITTLE: Final = 60
+"""Records that may wait under the load: more are a backlog."""
+
+_SHIM: Final = Path(__file__).parent / "small_disk"
+_LOOK_S: Final = 0.25
+_UNKNOWN: Final = 401
 _DOCTOR_S: Final = 3.0
 """How long the doctor looks at the metrics."""
 
@@ -37,14 +49,24 @@ _DOCTOR_S: Final = 3.0
 class Stage:
     """A running Bellhouse and everything around it. Calls of it may block others for no longer than an answer takes."""
 
-    def __init__(self, world: World, house: Platform, client: Client, prometheus: Prometheus, clock: Clock) -> None:
+    def __init__(
+        self, world: World, house: Platform, client: Client, prometheus: Prometheus, clock: Clock, volume: Path
+    ) -> None:
+        """`volume`: the file that says what the house sees of its disk."""
         self.house = house
         self.client = client
         self.prometheus = prometheus
         self.clock = clock
         self.outside = SimulatorClient(world.url)
         self.load = Load(client, clock)
+        self.volume = volume
+        self.cluster: Cluster | None = None
+        """Where it is the distributed mode."""
         self._watch = Watch(client, clock, house.metrics)
+        self._going: list[asyncio.Task[None]] = []
+        self._tenants: dict[str, Client] = {}
+        self._read_to: dict[Path, int] = {}
+        """How far each log had been written when something was broken."""
 
     # --- what an operator sees ---
 
@@ -57,13 +79,41 @@ class Stage:
 
     async def diagnose(self, slug: str) -> Diagnosis:
         """What the doctor says for an alert's runbook."""
-        request = Request(self.house.url, self.house.key, self.house.data, window_s=_DOCTOR_S, metrics=self.metrics)
+        lines = await asyncio.to_thread(lambda: list(self._said()))
+        request = Request(self.house.url, self.house.key, self.house.data, self.metrics, window_s=_DOCTOR_S, log=lines)
         return diagnose(await asyncio.to_thread(examine, request), slug)
+
+    def mark(self) -> None:
+        """What the logs say from now on is of this drill."""
+        self._read_to = {log: log.stat().st_size for log in self._logs()}
+
+    def _said(self) -> Iterator[str]:
+        for log in self._logs():
+            with log.open(encoding="utf-8", errors="replace") as text:
+                text.seek(self._read_to.get(log, 0))
+                yield from text
+
+    def _logs(self) -> list[Path]:
+        return sorted(self.house.data.glob("*.log"))
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The addresses of `/metrics` that the doctor is told; none where the API's own answers for all."""
-        return ()
+        return () if self.cluster is None else self._targets
+
+    @property
+    def _targets(self) -> tuple[str, ...]:
+        return tuple(f"http://{target}/metrics" for job in self.prometheus.jobs for target in job.targets)
+
+    def engine(self, name: str) -> Engine:
+        """What the platform stands on, in the distributed mode; KeyError elsewhere."""
+        if self.cluster is None:
+            raise KeyError(name)
+        return self.cluster.engines.by_name[name]
+
+    def signal(self, role: str, number: signal.Signals) -> None:
+        """Send the process of a role a signal. Raises KeyError where none is ready."""
+        os.kill(self.house.roles()[role], number)
 
     async def backlog(self) -> int:
         """Records that wait in the log."""
@@ -88,18 +138,75 @@ class Stage:
         for provider in providers:
             await self.client.post(f"/v1/breakers/{provider}/reset", {}, object)
 
-    async def register(self) -> None:
-        """Give everybody all contact points again. Raises Refusal."""
-        await register(self.client)
+    async def register(self, provider: str = "fcm") -> None:
+        """Give everybody all contact points again, with tokens of this provider. Raises Refusal."""
+        await register(self.client, provider)
+
+    def begin(self, going: Coroutine[None, None, None]) -> None:
+        """Let something go on beside everything else until `end`."""
+        self._going.append(asyncio.create_task(going))
+
+    async def end(self) -> None:
+        """End what goes on beside; lawful when nothing does."""
+        going, self._going = self._going, []
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
+
+    async def tenant(self, name: str) -> Client:
+        """A client of another tenant, which has the same types and people; its key is made at the first call."""
+        if name not in self._tenants:
+            key = await asyncio.to_thread(self._key_of, name)
+            client = self._tenants[name] = Client(self.house.url, key, self.clock)
+            await until(lambda: _knows(client), self.clock)
+            await define(client)
+        return self._tenants[name]
+
+    async def close(self) -> None:
+        """End the load, and hang up."""
+        await self.end()
+        await self.load.stop()
+        for client in (self.client, *self._tenants.values()):
+            await client.close()
+
+    def _key_of(self, name: str) -> str:
+        settings = load({"data": self.house.data}).settings
+        return make_key(settings, name, "production", ("send", "manage"), "drill")[1]
+
+    async def drained(self) -> None:
+        """Wait until little lies about, for as long as a minute."""
+
+        async def little() -> bool:
+            return await self.backlog() <= LITTLE
+
+        await until(little, self.clock)
+
+    def free(self, share: float | None) -> None:
+        """What share of its disk the house sees to be free; None for what is."""
+        self.volume.write_text("" if share is None else f"{share}")
 
     async def calm(self) -> None:
         """Everything as it was before anything was broken: dials, breakers, contact points, dead letters."""
+        await self.end()
+        self.free(None)
         for provider, dials in (await asyncio.to_thread(self.outside.dials)).items():
             await self.dial(provider, **dict.fromkeys(dials))
         with suppress(Refusal):
             await self.register()
             await self.reset(*PROVIDERS)
             await self.act("/v1/dead-letters/discard", filter={})
+
+
+async def until(holds: Callable[[], Awaitable[bool]], clock: Clock, patience_s: float = 60.0) -> None:
+    """Return when it holds, or after `patience_s`."""
+    deadline = clock.monotonic() + patience_s
+    while not await holds() and clock.monotonic() < deadline:
+        await clock.sleep(_LOOK_S)
+
+
+async def _knows(client: Client) -> bool:
+    """Whether the server knows a client's key by now."""
+    return (await client.ask("GET", "/v1/types")).status < _UNKNOWN
 
 
 def settings_of(simulator: str, secret: str) -> str:
@@ -142,10 +249,35 @@ async def embedded(folder: Path, clock: Clock, secret: str, alertmanager: str | 
     """
     world = await start_world(folder / "world", 7)
     try:
-        house = await start_house(folder / "bellhouse", settings_of(world.url, secret), clock)
+        volume = folder / "volume"
+        environment = {"PYTHONPATH": str(_SHIM), "DRILL_VOLUME": str(volume)}
+        house = await start_house(folder / "bellhouse", settings_of(world.url, secret), clock, (), environment)
         try:
             jobs = (Job("bellhouse", (house.url.removeprefix("http://"),)),)
             async with _watched(folder, world, house, jobs, clock, alertmanager) as stage:
+                yield stage
+        finally:
+            await house.stop()
+    finally:
+        await world.child.stop(5.0)
+
+
+@asynccontextmanager
+async def cluster(folder: Path, clock: Clock, secret: str, say: Callable[[str], None]) -> AsyncIterator[Stage]:
+    """A stage on PostgreSQL, Kafka and Valkey, each role a process; everything of it is stopped at the end.
+
+    Raises DidNotStart, EngineDidNotStart and Refusal.
+    """
+    world = await start_world(folder / "world", 7)
+    try:
+        house = await start_cluster(folder / "bellhouse", settings_of(world.url, secret), clock, say)
+        try:
+            jobs = tuple(
+                Job(f"bellhouse-{role.split()[-1]}", (url.removeprefix("http://"),), {"part": role})
+                for role, url in house.addresses().items()
+            )
+            async with _watched(folder, world, house, jobs, clock, None) as stage:
+                stage.cluster = house
                 yield stage
         finally:
             await house.stop()
@@ -164,7 +296,7 @@ async def _watched(
         folder / "prometheus", jobs=jobs, rules=(rules,), alertmanager=alertmanager, interval_s=SCRAPE_S
     )
     client = Client(house.url, house.key, clock)
-    stage = Stage(world, house, client, prometheus, clock)
+    stage = Stage(world, house, client, prometheus, clock, folder / "volume")
     try:
         await asyncio.to_thread(stage.outside.set_account, house.url)
         await define(client)
@@ -172,6 +304,5 @@ async def _watched(
         await asyncio.to_thread(prometheus.start)
         yield stage
     finally:
-        await stage.load.stop()
-        await client.close()
+        await stage.close()
         await asyncio.to_thread(prometheus.close)

@@ -6,7 +6,8 @@ from bellhouse.ops.doctor.causes import Cause, CauseName, span
 from bellhouse.ops.doctor.facts import DependencyFacts, Facts
 
 _SEEN_S = 10.0
-_YOUNG_S = 120.0
+_YOUNG_S = 60.0
+_ONCE = 60.0
 _SKEW_S = 2.0
 _DISK_SHARE = 0.10
 _STALE_S = 60.0
@@ -119,8 +120,10 @@ def processes(facts: Facts) -> Iterator[Cause]:
         if one.age_s is not None and one.age_s < _YOUNG_S < oldest:
             words.append(f"Role {one.role} began {span(one.age_s)} ago, the oldest process {span(oldest)} ago.")
         if words:
-            words += _logged(facts, "is started again", "crashed")
-            yield _crash(one.role, 84 + 6 * (len(words) > 1), words)
+            told = _logged(facts, "is started again", "crashed")
+            # One that is young, with nothing else to show for it, may as well be a deploy.
+            score = 84 + 6 * (len(words) + len(told) > 1) if one.restarts >= 1 or told else _ONCE
+            yield _crash(one.role, score, [*words, *told])
         silent = one.seen_s is not None and one.seen_s > _SEEN_S
         if silent and one.alive is not True and not words:
             seen = f"Role {one.role} last showed its figures {span(one.seen_s or 0)} ago."
