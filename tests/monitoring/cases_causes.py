@@ -65,7 +65,7 @@ PROVIDERS: tuple[Case, ...] = (
     fires("ProviderBalanceLow", "critical", balance("30x5 0x40"), 'provider="twilio"', not_at="10m", at="12m"),
     silent("while there is money", "ProviderBalanceLow", "critical", balance("1x40"), "39m"),
     silent("where an account is billed afterwards", "ProviderBalanceLow", "critical", balance("-80x40", None), "39m"),
-    fires("CallbacksMissing", "warning", {SILENCE: "0+60x40"}, 'provider="fcm"', not_at="20m", at="22m"),
+    fires("CallbacksMissing", "warning", {SILENCE: "0+60x40"}, 'provider="fcm"', not_at="15m", at="17m"),
     silent("while it confirms", "CallbacksMissing", "warning", {SILENCE: "0x40"}, "39m"),
 )  # fmt: skip
 

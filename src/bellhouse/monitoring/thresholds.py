@@ -25,7 +25,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low_waits_s: Annotated[float, _is("The same for low.")] = 14_400
     provider_latency: Annotated[float, _is("Seconds that a provider may take; no age, people wait as long.")] = 2
     dead_letters: Annotated[float, _is("In an hour, on one channel.")] = 1_000
-    silence_s: Annotated[float, _is("For how long a provider may accept without confirming anything.")] = 900
+    silence_s: Annotated[float, _is("For how long a provider may accept without confirming anything.")] = 600
     partitions_days: Annotated[float, _is("For how many days the store must have its partitions.")] = 3
     disk_share: Annotated[float, _is("Of the data folder's volume, what must be free.")] = 0.15
     disk_share_critical: Annotated[float, _is("The same, before somebody is woken.")] = 0.05
