@@ -18,7 +18,7 @@ _WIDTH: Final = 120
 _FROM: Final = "What went wrong on the way"
 """Where the end begins; what is above it are tables of counts."""
 
-_FONT_FACE: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+FONT_FACE: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """Rich names fonts on another host; a picture of ours asks nobody for anything."""
 
 
@@ -34,7 +34,7 @@ def drawn(report: Report) -> str:
     paper = Console(file=io.StringIO(), record=True, width=_WIDTH)
     for line in lines[begin:]:
         paper.print(Text.from_ansi(line), soft_wrap=False)
-    return _FONT_FACE.sub("", paper.export_svg(title="make demo", unique_id="demo"))
+    return FONT_FACE.sub("", paper.export_svg(title="make demo", unique_id="demo"))
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
 from bellhouse.app.tracing import make_tracing
 from bellhouse.app.vitals import Vitals
+from bellhouse.app.watch import TypeNames
 from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
@@ -166,6 +167,11 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     accounts, clients = make_accounts(
         ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART, pulled=ground.pulled
     )
+
+    async def names() -> Sequence[str]:
+        """Types are defined in the other process."""
+        return store.catalogue.type_names()
+
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
     silence = silence_settings(parts.settings)
     balances = balances_of(parts.settings, clients, AlwaysHeld(), clock, logbook)
@@ -198,4 +204,5 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
         *probing(ground, AlwaysHeld()),
+        TypeNames(names, metrics, clock),
     ]

@@ -1,4 +1,4 @@
-"""What a distributed process knows of the engines that it stands on: whether they answer, and how much waits."""
+"""What a process learns of what it stands on and of others: whether engines answer, how much waits, type names."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol

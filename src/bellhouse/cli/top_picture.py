@@ -11,6 +11,8 @@ from rich.text import Text
 
 from bellhouse.ops.top import Frame
 
+_DEAD_MAN: Final = "Watchdog"
+"""The alert that always fires: where it does not, alerts do not arrive."""
 _LOW_SUCCESS: Final = 95.0
 _SLOW_S: Final = 2.0
 _OLD_S: Final = 60.0
@@ -68,19 +70,26 @@ def _ledger(frame: Frame) -> str:
 
 
 def _alerts(frame: Frame) -> RenderableType:
-    if not frame.alerts:
-        return Text.from_markup("[green]No alert is active[/]")
-    rows = (
+    alerts = frame.alerts or ()
+    parts: list[RenderableType] = []
+    if not any(alert.name == _DEAD_MAN for alert in alerts):
+        parts.append(Text.from_markup(f"[red bold]{_DEAD_MAN} does not fire:[/] alerts may not arrive anywhere"))
+    rows = [
         (
             _marked(alert.state, alert.state == "firing", "red" if alert.severity == "critical" else "yellow"),
             escape(alert.severity),
             escape(alert.name),
-            escape(alert.since[:19]),
+            escape(alert.since[11:19]),
             escape(alert.summary),
         )
-        for alert in frame.alerts
-    )
-    return _table(("alert", "severity", "name", "since", "what"), rows, right=())
+        for alert in alerts
+        if alert.name != _DEAD_MAN
+    ]
+    if rows:
+        parts.append(_table(("alert", "severity", "name", "since", "what"), rows, right=(), folds=(4,)))
+    else:
+        parts.append(Text.from_markup("[green]No alert is active[/]"))
+    return Group(*parts)
 
 
 def _priorities(frame: Frame) -> Table:
@@ -144,10 +153,12 @@ def _processes(frame: Frame) -> Table:
     return _table(("process", "at", "memory", "cores", "up", "restarts"), rows, right=(2, 3, 4, 5))
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int]) -> Table:
+def _table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int], folds: Sequence[int] = ()
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place in right else "left", no_wrap=True)
+        table.add_column(column, justify="right" if place in right else "left", no_wrap=place not in folds)
     for row in rows:
         table.add_row(*row)
     return table

@@ -17,7 +17,7 @@ _INSTANCE: Final = "instance"
 COUNTERS: Final = (
     "notifications_received_total", "notifications_rejected_total", "notifications_sent_total",
     "notifications_delivered_total", "notification_end_to_end_seconds_bucket", "dead_letters_total",
-    "provider_requests_total", "provider_latency_seconds_bucket", "process_cpu_used_seconds_total",
+    "provider_verdicts_total", "provider_latency_seconds_bucket", "process_cpu_used_seconds_total",
 )  # fmt: skip
 """Whose increases a frame reads."""
 GAUGES: Final = (
@@ -61,7 +61,10 @@ class ChannelLine(msgspec.Struct, frozen=True):
 
 
 class ProviderLine(msgspec.Struct, frozen=True):
-    """A provider's breaker on a channel, and its calls; `success` is in percent of codes, `p95_s` of latency."""
+    """A provider's breaker on a channel, and its calls.
+
+    `success` is the percentage that was accepted by what the answers meant, `p95_s` how long they took.
+    """
 
     provider: str
     channel: str
@@ -218,19 +221,19 @@ def _channels(reading: Reading) -> Iterable[ChannelLine]:
 
 def _providers(reading: Reading) -> Iterable[ProviderLine]:
     breakers = _largest(reading, "circuit_breaker_state", "channel", "provider")
-    calls = _grown(reading, "provider_requests_total", "provider", "status_code")
+    calls = _grown(reading, "provider_verdicts_total", "provider")
+    accepted = _grown(reading, "provider_verdicts_total", "provider", verdict="accepted")
     silence = _largest(reading, "provider_silence_seconds", "provider")
     balances = _largest(reading, "provider_balance", "provider")
     for (channel, provider), state in sorted(breakers.items()):
-        total = sum(count for (name, _), count in calls.items() if name == provider)
-        good = sum(count for (name, code), count in calls.items() if name == provider and code.startswith("2"))
         key = (provider,)
+        total = calls.get(key, 0.0)
         yield ProviderLine(
             provider,
             channel,
             _BREAKERS[int(state)] if 0 <= state < len(_BREAKERS) else str(state),
             _per_s(reading, total),
-            _percent(good, total),
+            _percent(accepted.get(key, 0.0), total),
             reading.quantile("provider_latency_seconds", 0.95, provider=provider),
             silence.get(key, 0.0),
             balances.get(key),

@@ -29,8 +29,8 @@ notifications_sent_total{channel="push",provider="fcm",status="failed"} 20
 notification_end_to_end_seconds_bucket{channel="push",priority="high",le="1.0"} 0
 notification_end_to_end_seconds_bucket{channel="push",priority="high",le="2.0"} 100
 notification_end_to_end_seconds_bucket{channel="push",priority="high",le="+Inf"} 100
-provider_requests_total{provider="fcm",status_code="200"} 30
-provider_requests_total{provider="fcm",status_code="503"} 10
+provider_verdicts_total{provider="fcm",verdict="accepted"} 30
+provider_verdicts_total{provider="fcm",verdict="retry"} 10
 circuit_breaker_state{provider="fcm",channel="push"} 2
 kafka_consumer_lag{topic="notifications.high",partition="0",consumer_group="a"} 5
 kafka_consumer_lag{topic="deliveries.push.high",partition="0",consumer_group="b"} 7
@@ -114,7 +114,13 @@ def test_the_picture_names_what_is_wrong() -> None:
         "No answer from http://a/metrics: refused", "LedgerImbalance", "2 [unaccounted] for", "75.0 %", "50 MB",
     ):  # fmt: skip
         assert words in text
-    assert "No alert is active" in drawn(the_frame(alerts=[]))
+
+
+def test_the_dead_man_s_switch_is_told_of_when_it_does_not_fire() -> None:
+    watchdog = Alert("Watchdog", "firing", "none", "Alerts arrive", "2026-11-26T03:00:00Z")
+    assert "Watchdog" not in drawn(the_frame(alerts=[watchdog]))
+    assert "No alert is active" in drawn(the_frame(alerts=[watchdog]))
+    assert "Watchdog does not fire" in drawn(the_frame(alerts=[]))
 
 
 def test_a_board_of_whom_nobody_answers_says_that_it_is_old() -> None:

@@ -108,10 +108,12 @@ _NOT: Final = Row(
         Panel(
             "Suppression Reasons",
             "Deliveries that were not planned, and why: mostly the recipient's own wish. `address` and "
-            "`no_contact_point` can be mended; ask `bellhouse why` about a single one.",
+            "`no_contact_point` can be mended; ask `bellhouse why` about a single one. Channels that the caller did "
+            "not ask for, or that an earlier one made needless, are left out.",
             (
                 Query(
-                    'sum(increase(notifications_suppressed_total{channel=~"$channel"}[$__range])) by (reason) > 0',
+                    'sum(increase(notifications_suppressed_total{channel=~"$channel",'
+                    'reason!~"suppressed:(not_requested|earlier_channel)"}[$__range])) by (reason) > 0',
                     "{{reason}}",
                 ),
             ),

@@ -38,6 +38,18 @@ _ANSWERS: Final = Row(
             thresholds=(Threshold(2, "red"),),
         ),
         Panel(
+            "Delivery Time (p95)",
+            "From a delivery's poll to its settled attempt: the provider's time and ours.",
+            (
+                Query(
+                    "histogram_quantile(0.95, sum(rate(delivery_duration_seconds_bucket"
+                    '{channel=~"$channel",provider=~"$provider"}[5m])) by (channel, provider, le))',
+                    "{{provider}} {{channel}}",
+                ),
+            ),
+            "seconds",
+        ),
+        Panel(
             "Circuit Breaker Status",
             "Closed: it is used. Open: it failed too often or an operator forced it, and others are used instead. "
             "Half-open: one message is let through to see whether it is well again.",
@@ -111,7 +123,7 @@ _MEANING: Final = Row(
 )
 
 _NEWS: Final = Row(
-    "What they tell afterwards",
+    "What they tell afterwards, and their accounts",
     (
         Panel(
             "Callback Delay (p95)",
@@ -134,6 +146,13 @@ _NEWS: Final = Row(
             "seconds",
         ),
         Panel(
+            "Provider Balance",
+            "Money left in accounts that are paid in advance, in each account's currency; some providers refuse "
+            "everything at 0. A provider that does not tell has no line.",
+            (Query('max(provider_balance{provider=~"$provider"}) by (provider)', "{{provider}}"),),
+            "money",
+        ),
+        Panel(
             "Callbacks/sec",
             "News that came in and what became of it. `refused` is news with a wrong signature.",
             (
@@ -143,18 +162,6 @@ _NEWS: Final = Row(
                 ),
             ),
             "per_second",
-        ),
-        Panel(
-            "Delivery Time (p95)",
-            "From a delivery's poll to its settled attempt: the provider's time and ours.",
-            (
-                Query(
-                    "histogram_quantile(0.95, sum(rate(delivery_duration_seconds_bucket"
-                    '{channel=~"$channel",provider=~"$provider"}[5m])) by (channel, provider, le))',
-                    "{{provider}} {{channel}}",
-                ),
-            ),
-            "seconds",
         ),
     ),
 )
