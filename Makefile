@@ -10,7 +10,7 @@ PACKAGE := pyproject.toml README.md
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-cluster setup-dev demo cluster-demo drills serve simulator test lint format bench bench-cluster docs boards lock clean
+.PHONY: help setup setup-cluster setup-dev demo cluster-demo ops-demo drills serve simulator test lint format bench bench-cluster docs boards lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ demo: setup ## A product's day through the whole platform, and what went wrong o
 
 cluster-demo: setup-cluster ## The same day on PostgreSQL, Kafka and Valkey, each role a process, all engines killed
 	@$(BIN)/bellhouse demo --cluster $(ARGS)
+
+ops-demo: setup-cluster ## One night on call: all of SMS goes down, from the page to the recovery (ARGS="--stay")
+	@$(BIN)/bellhouse ops-demo $(ARGS)
 
 drills: setup-cluster ## Break everything on purpose, one thing after another; one table at the end (ARGS="--report drills.md")
 	@$(BIN)/bellhouse drill --all $(ARGS)

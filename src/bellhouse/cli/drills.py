@@ -1,7 +1,8 @@
 """`drill`: breaks something on purpose and shows that the alert, the diagnosis and the lever work."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,9 @@ from bellhouse.cli import show
 from bellhouse.cli.demo import insist_on_engines
 from bellhouse.cli.failure import USAGE, Failure
 from bellhouse.cli.options import Json
+
+if TYPE_CHECKING:
+    from bellhouse.drills.scenario import Scenario
 
 
 def drill(
@@ -38,13 +42,34 @@ def drill(
         chosen = SCENARIOS if everything else named(names or ())
     except KeyError as error:
         raise Failure(f"There is no drill {error.args[0]}", f"There are: {', '.join(NAMES)}", USAGE) from None
+    _play(chosen, report=report, keep=keep, json=json)
+
+
+def ops_demo(
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Let everything run on until Ctrl-C.", show_default=False)
+    ] = False,
+    keep: Annotated[Path | None, typer.Option(help="Leave data and logs in this folder.")] = None,
+) -> None:
+    """Show one drill step by step, from the alert to the recovery, with a real Prometheus and Alertmanager.
+
+    All providers of SMS go down under load; the pager is called, the doctor asked, the lever pulled.
+    """
+    insist_on_engines()
+    from bellhouse.drills.catalogue import named
+
+    _play(named(["all-providers-down"]), keep=keep, tour=True, stay=stay)
+
+
+def _play(chosen: "Sequence[Scenario]", **options: Any) -> None:
+    """Run drills, and exit with what came of it."""
     from bellhouse.demo.client import Refusal
     from bellhouse.demo.processes import DidNotStart
     from bellhouse.drills.session import Options, run
     from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
 
     try:
-        status = run(chosen, Options(report=report, keep=keep, json=json))
+        status = run(chosen, Options(**options))
     except (DidNotStart, EngineDidNotStart, ProgramFailed, Refusal) as error:
         remedy = "`make setup-cluster` installs what drills run on; --keep DIR leaves the logs"
         raise Failure(str(error), remedy) from None

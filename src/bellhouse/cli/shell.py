@@ -20,7 +20,7 @@ from bellhouse.cli import (
 )
 from bellhouse.cli.demo import demo
 from bellhouse.cli.doctor import doctor
-from bellhouse.cli.drills import drill
+from bellhouse.cli.drills import drill, ops_demo
 from bellhouse.cli.failure import Failure
 from bellhouse.cli.move import move
 from bellhouse.cli.running import run, topics
@@ -64,6 +64,7 @@ shell.command()(top)
 shell.command()(doctor)
 shell.command()(smoke)
 shell.command()(drill)
+shell.command(name="ops-demo")(ops_demo)
 shell.command()(books.ledger)
 shell.command()(books.migrate)
 shell.command()(move)

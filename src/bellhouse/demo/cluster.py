@@ -41,7 +41,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _PARTITIONS: Final = 4
 _DATABASE: Final = "bellhouse"
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 120.0
 _AGAIN_S: Final = 0.1
 """After which a process that has ended is started again, as systemd does unless told otherwise."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bellhouse.drills import data, platform, providers, queue
+from bellhouse.drills import data, engines, platform, providers, queue
 from bellhouse.drills.scenario import Scenario
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
@@ -12,6 +12,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     *queue.SCENARIOS,
     *data.SCENARIOS,
     *platform.CRASHES,
+    *engines.SCENARIOS,
 )
 
 NAMES: Final = tuple(scenario.name for scenario in SCENARIOS)

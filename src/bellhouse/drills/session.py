@@ -18,6 +18,7 @@ from bellhouse.drills.report import Report, as_json, keep, show
 from bellhouse.drills.run import Drill, Result
 from bellhouse.drills.scenario import Mode, Scenario
 from bellhouse.drills.stage import SCALE, Stage, cluster, embedded
+from bellhouse.drills.tour import tour
 from bellhouse.ports.clock import Clock
 
 _WIDTH = 160
@@ -32,6 +33,10 @@ class Options(msgspec.Struct, frozen=True):
     keep: Path | None = None
     """Where to leave data and logs; a temporary folder, removed at the end, without it."""
     json: bool = False
+    tour: bool = False
+    """Tell the first one step by step, with Alertmanager."""
+    stay: bool = False
+    """Let everything run on after a tour, until it is interrupted."""
 
 
 def run(scenarios: Sequence[Scenario], options: Options) -> int:
@@ -44,7 +49,11 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
         console = Console(width=_WIDTH)
     with _folder(options.keep) as folder:
         say = _silent if options.json else _teller(console)
-        report = asyncio.run(_until_told(drills(scenarios, Path(folder), SystemClock(), say)))
+        if options.tour:
+            playing = tour(scenarios[0], Path(folder), SystemClock(), say, stay=options.stay)
+        else:
+            playing = drills(scenarios, Path(folder), SystemClock(), say)
+        report = asyncio.run(_until_told(playing))
     if options.report is not None:
         keep(report, options.report)
     if options.json:

@@ -242,7 +242,9 @@ def rules_of(runbooks: str | None = None) -> str:
 
 
 @asynccontextmanager
-async def embedded(folder: Path, clock: Clock, secret: str, alertmanager: str | None = None) -> AsyncIterator[Stage]:
+async def embedded(
+    folder: Path, clock: Clock, secret: str, alertmanager: str | None = None, runbooks: str | None = None
+) -> AsyncIterator[Stage]:
     """A stage in the embedded mode; everything of it is stopped at the end, however it comes.
 
     Raises DidNotStart, EngineDidNotStart and Refusal.
@@ -254,7 +256,7 @@ async def embedded(folder: Path, clock: Clock, secret: str, alertmanager: str | 
         house = await start_house(folder / "bellhouse", settings_of(world.url, secret), clock, (), environment)
         try:
             jobs = (Job("bellhouse", (house.url.removeprefix("http://"),)),)
-            async with _watched(folder, world, house, jobs, clock, alertmanager) as stage:
+            async with _watched(folder, world, house, jobs, clock, alertmanager, runbooks) as stage:
                 yield stage
         finally:
             await house.stop()
@@ -272,11 +274,7 @@ async def cluster(folder: Path, clock: Clock, secret: str, say: Callable[[str], 
     try:
         house = await start_cluster(folder / "bellhouse", settings_of(world.url, secret), clock, say)
         try:
-            jobs = tuple(
-                Job(f"bellhouse-{role.split()[-1]}", (url.removeprefix("http://"),), {"part": role})
-                for role, url in house.addresses().items()
-            )
-            async with _watched(folder, world, house, jobs, clock, None) as stage:
+            async with _watched(folder, world, house, _jobs(house), clock) as stage:
                 stage.cluster = house
                 yield stage
         finally:
@@ -285,13 +283,27 @@ async def cluster(folder: Path, clock: Clock, secret: str, say: Callable[[str], 
         await world.child.stop(5.0)
 
 
+def _jobs(house: Cluster) -> tuple[Job, ...]:
+    """A job for each kind of role, with all processes of that kind."""
+    kinds: dict[str, list[str]] = {}
+    for role, url in house.addresses().items():
+        kinds.setdefault(role.split()[-1], []).append(url.removeprefix("http://"))
+    return tuple(Job(f"bellhouse-{kind}", tuple(targets)) for kind, targets in kinds.items())
+
+
 @asynccontextmanager
 async def _watched(
-    folder: Path, world: World, house: Platform, jobs: Sequence[Job], clock: Clock, alertmanager: str | None
+    folder: Path,
+    world: World,
+    house: Platform,
+    jobs: Sequence[Job],
+    clock: Clock,
+    alertmanager: str | None = None,
+    runbooks: str | None = None,
 ) -> AsyncIterator[Stage]:
     """A house with people, load and a Prometheus that looks at it."""
     rules = folder / "bellhouse.rules.yml"
-    rules.write_text(rules_of(), encoding="utf-8")
+    rules.write_text(rules_of(runbooks), encoding="utf-8")
     prometheus = Prometheus(
         folder / "prometheus", jobs=jobs, rules=(rules,), alertmanager=alertmanager, interval_s=SCRAPE_S
     )

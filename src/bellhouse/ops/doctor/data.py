@@ -1,6 +1,6 @@
 """Causes in what travels: records, templates, dead letters, and books that do not balance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bellhouse.ops.doctor.causes import Cause, plural, span, tally
 from bellhouse.ops.doctor.facts import Facts, Group
@@ -42,7 +42,9 @@ def poisoned(facts: Facts) -> Iterator[Cause]:
 
 def bad_template(facts: Facts) -> Iterator[Cause]:
     """One version of a template fails: it cannot be rendered, or a provider never takes what it makes."""
-    for (template, version), groups in _by_template((*facts.letters, *facts.failures)).items():
+    # What could not be rendered is a dead letter, and known as one; those that were put away since are of the past.
+    failed = (one for one in facts.failures if one.reason != _NOT_RENDERED)
+    for (template, version), groups in _by_template((*facts.letters, *failed)).items():
         count = sum(one.count for one in groups)
         unrendered = sum(one.count for one in groups if one.reason == _NOT_RENDERED)
         if count < 3 or (not unrendered and not _only_this(facts, template, version, count)):
@@ -117,7 +119,7 @@ def ledger(facts: Facts) -> Iterator[Cause]:
 RULES = (poisoned, bad_template, letters_growing, ledger)
 
 
-def _by_template(groups: tuple[Group, ...]) -> dict[tuple[str, int], list[Group]]:
+def _by_template(groups: Iterable[Group]) -> dict[tuple[str, int], list[Group]]:
     found: dict[tuple[str, int], list[Group]] = {}
     for one in groups:
         if one.template and one.reason in _BAD:

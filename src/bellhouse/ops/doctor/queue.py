@@ -124,7 +124,7 @@ def hot_tenant(facts: Facts) -> Iterator[Cause]:
         f"One tenant floods the platform: {name}.",
         tuple(evidence),
         (
-            f'bellhouse pause --tenant {name} --priority normal --why "it floods the platform"',
+            f'bellhouse pause --tenant {name.partition("/")[0]} --priority normal --why "it floods the platform"',
             "bellhouse keys list",
             "bellhouse levers",
         ),
