@@ -54,6 +54,7 @@ class Stopped:
             self._park(client)
             self.send_key = house.cli("keys", "create", "--scope", "send").strip()
             body = self._body(("push",))
+            client.post("/v1/levers/rate", {"provider": "vonage", "rate": 900, "why": "it moves along"})
             self.first = (body, self._send(client, [body])[0])
             self._appointments(client, 40)
             self._die_while_sending(client)

@@ -33,8 +33,9 @@ from tests.move.stopped import EMAIL_PROVIDERS, Stopped, apsw_value
 
 TAKEN = ("accepted", "accepted_answer_lost")
 TABLES = (
-    "tenants", "api_keys", "types", "templates", "breakers", "recipients", "suppressions", "collapse_keys", "inbox",
-    "dead_letters", "notifications", "decisions", "delivery_events", "idempotency_keys", "ledger", "due", "outbox",
+    "tenants", "api_keys", "types", "templates", "breakers", "levers", "recipients", "suppressions", "collapse_keys",
+    "inbox", "dead_letters", "notifications", "decisions", "delivery_events", "idempotency_keys", "ledger", "due",
+    "outbox",
 )  # fmt: skip
 SMALL = {"rows": 900, "records": 400}
 """Batches so small that a move of the tests' house has many of them."""

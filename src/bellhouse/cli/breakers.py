@@ -65,8 +65,8 @@ def reset(
 def _act(api: Api, provider: str, act: str, why: str, dry_run: bool) -> Any:
     from urllib.parse import quote, urlencode
 
-    given = urlencode({"why": why, "dry_run": str(dry_run).lower()})
-    return api.post(f"/v1/breakers/{quote(provider, safe='')}/{act}?{given}")
+    given = urlencode(({"why": why} if why else {}) | ({"dry_run": "true"} if dry_run else {}))
+    return api.post(f"/v1/breakers/{quote(provider, safe='')}/{act}" + (f"?{given}" if given else ""))
 
 
 def _show(answer: dict[str, Any], json: bool) -> None:

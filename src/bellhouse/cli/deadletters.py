@@ -100,7 +100,8 @@ def replay(
 ) -> None:
     """Send dead letters again, each once however often it is asked."""
     body = _chosen(ids, channel, reason, provider, kind, since, everything)
-    body |= {"lifetime_s": lifetime, "why": why, "dry_run": dry_run} | ({"rate": rate} if rate else {})
+    body |= {"lifetime_s": lifetime} | ({"rate": rate} if rate else {})
+    body |= ({"why": why} if why else {}) | ({"dry_run": True} if dry_run else {})
     _act(connect(data, url, key), "replay", body, json)
 
 
@@ -121,7 +122,8 @@ def discard(
     json: Json = False,
 ) -> None:
     """Put dead letters away for good, with a reason."""
-    body = _chosen(ids, channel, reason, provider, kind, since, everything) | {"why": why, "dry_run": dry_run}
+    body = _chosen(ids, channel, reason, provider, kind, since, everything) | {"why": why}
+    body |= {"dry_run": True} if dry_run else {}
     _act(connect(data, url, key), "discard", body, json)
 
 
@@ -148,17 +150,17 @@ def _chosen(
 
 def _act(api: Api, act: str, body: dict[str, Any], json: bool) -> None:
     """One call works for some seconds; the same call again goes on with what is left."""
-    done, more = 0, True
+    done, more, dry_run = 0, True, "dry_run" in body
     while more:
         answer = api.post(f"/v1/dead-letters/{act}", body)
         done += answer["done"]
         # What is only counted does not become less: the same call would count it again.
-        more = answer["more"] and answer["done"] > 0 and not answer["dry_run"]
+        more = answer["more"] and answer["done"] > 0 and not dry_run
     word = "replayed" if act == "replay" else "discarded"
     if json:
-        show.as_json({"done": done, "dry_run": answer["dry_run"]})
+        show.as_json({"done": done} | ({"dry_run": True} if dry_run else {}))
         return
-    show.line(f"{done}{'+' if answer['dry_run'] and answer['more'] else ''} {'would be ' * answer['dry_run']}{word}.")
+    show.line(f"{done}{'+' if dry_run and answer['more'] else ''} {'would be ' * dry_run}{word}.")
     tell_warnings(answer)
 
 
