@@ -9,8 +9,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 
 LATER = (
-    "bellhouse provider test",
-    "bellhouse provider list",
     "bellhouse queue skip-expired",
     "bellhouse token-cleanup",
 )

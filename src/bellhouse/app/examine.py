@@ -18,11 +18,21 @@ from bellhouse.app.locks import holder
 from bellhouse.ops.doctor.facts import Facts, ProcessFacts, ServerFacts
 from bellhouse.ops.doctor.logs import read_log
 from bellhouse.ops.doctor.prometheus import METERS, reading_of
-from bellhouse.ops.doctor.readings import breakers_of, facts_of_metrics, levers_of, with_ledger, with_store
+from bellhouse.ops.doctor.readings import (
+    breakers_of,
+    facts_of_metrics,
+    levers_of,
+    with_ledger,
+    with_providers,
+    with_store,
+    with_test,
+)
 from bellhouse.ops.doctor.samples import Key, Reading, between, parse
 
 _PATIENCE_S: Final = 10.0
 """One answer may take so long; all of them together end well within two minutes."""
+_RECENT_S: Final = 600
+"""How far back the store's newest rows are looked at."""
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 
@@ -170,15 +180,16 @@ def _of_api(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
 
     steps: tuple[tuple[str, Callable[[Facts, Any], Facts]], ...] = (
         ("/v1/breakers", lambda known, answer: msgspec.structs.replace(known, breakers=breakers_of(answer))),
-        ("/v1/diagnosis", with_store),
+        (f"/v1/diagnosis?within_s={_RECENT_S}", with_store),
         ("/v1/ledger", with_ledger),
+        ("/v1/providers", with_providers),
         ("/v1/levers", lambda known, answer: msgspec.structs.replace(known, levers=levers_of(answer))),
     )
     for path, put in steps:
         try:
             facts = put(facts, get(path))
         except (Unanswered, KeyError, TypeError, ValueError, AttributeError) as error:
-            gaps.append(f"{path}: {error}")
+            gaps.append(f"{path.partition('?')[0]}: {error}")
     return facts
 
 
@@ -187,15 +198,10 @@ def _tested(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
     providers = []
     for one in facts.providers:
         try:
-            answer = _json("POST", f"{url}/v1/providers/{quote(one.name)}/test", key)
-        except Unanswered as error:
+            providers.append(with_test(one, _json("POST", f"{url}/v1/providers/{quote(one.name)}/test", key)))
+        except (Unanswered, KeyError, TypeError) as error:
             gaps.append(f"test of {one.name}: {error}")
             providers.append(one)
-            continue
-        said = [str(answer[name]) for name in ("verdict", "code", "detail", "reason", "words") if answer.get(name)]
-        verdict = said[0] if said else "accepted"
-        tested = msgspec.structs.replace(one, tested=verdict, tested_words=" ".join(said[1:]) or verdict)
-        providers.append(tested)
     return msgspec.structs.replace(facts, providers=tuple(providers))
 
 

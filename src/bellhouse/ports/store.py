@@ -801,7 +801,7 @@ class Recent(msgspec.Struct, frozen=True):
     """What the newest rows are alike in; each list has its largest group first."""
 
     attempts: Sequence[Alike] = ()
-    """Calls of providers: provider, verdict, code."""
+    """Calls of providers: provider, verdict, code and, where they refuse our account, what they say."""
     failures: Sequence[Alike] = ()
     """Deliveries that ended badly, a sample: tenant, type, provider, reason, code, template and its version."""
     waits: Sequence[Alike] = ()

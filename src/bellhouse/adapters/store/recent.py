@@ -13,6 +13,8 @@ from bellhouse.ports.store import Alike, Recent
 
 SAMPLE: Final = 200
 """Bad ends that are told with their type and template, which takes two look-ups each."""
+_SAID: Final = 80
+"""Characters of what a provider says of our account."""
 _BAD_ENDS: Final = frozenset({"failed", "dead_lettered"})
 _UNREADABLE: Final = "dead_lettered:unreadable"
 
@@ -73,8 +75,14 @@ def recent_of(
         detail = decode_detail(raw) if raw else Detail()
         notification = notification_of(identifier)
         if detail.verdict and detail.provider:
+            refused = (detail.why or "")[:_SAID] if detail.verdict == "account_fault" else ""
             attempts.add(
-                at, detail.duration_ms, provider=detail.provider, verdict=detail.verdict, code=detail.code or ""
+                at,
+                detail.duration_ms,
+                provider=detail.provider,
+                verdict=detail.verdict,
+                reason=refused,
+                code=detail.code or "",
             )
         if (identifier, at) in sampled and state in _BAD_ENDS:
             _add_failure(failures, at, detail, notifications.get(notification), decisions.get(notification))

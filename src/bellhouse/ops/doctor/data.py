@@ -58,9 +58,10 @@ def bad_template(facts: Facts) -> Iterator[Cause]:
         if first:
             evidence.append(f"The first was at {first}.")
         worse = [one for one in groups if one.reason == _NOT_RENDERED]
+        fresh = bool(facts.letters_grown.get(_NOT_RENDERED))
         yield Cause(
             "BadTemplateVersion",
-            85.0 if worse else 74.0,
+            85.0 if worse and fresh else 76.0 if worse else 74.0,
             f"Version {version} of template {template} is bad.",
             tuple(evidence),
             (

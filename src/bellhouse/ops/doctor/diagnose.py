@@ -87,7 +87,7 @@ def _beside(cause: Cause, found: Sequence[Cause]) -> Cause:
 
 
 def _explains(parent: Cause, cause: Cause) -> bool:
-    if parent.score < _CERTAIN or cause.name not in EXPLAINS.get(parent.name, frozenset()):
+    if not cause.score < parent.score >= _CERTAIN or cause.name not in EXPLAINS.get(parent.name, frozenset()):
         return False
     if cause.name in _WORK or not parent.subjects or not cause.subjects:
         return True

@@ -62,6 +62,7 @@ class ProviderFacts(msgspec.Struct, frozen=True):
     tested: str = ""
     """The verdict of a test call, where one was asked for; empty where not."""
     tested_words: str = ""
+    status_page: str = ""
 
     @property
     def calls(self) -> float:

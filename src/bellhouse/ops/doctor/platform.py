@@ -7,6 +7,8 @@ from bellhouse.ops.doctor.facts import DependencyFacts, Facts
 
 _SEEN_S = 10.0
 _YOUNG_S = 60.0
+_APART_S = 5.0
+"""Processes that were started together begin so close to one another."""
 _ONCE = 60.0
 _SKEW_S = 2.0
 _DISK_SHARE = 0.10
@@ -113,14 +115,17 @@ def disk(facts: Facts) -> Iterator[Cause]:
 def processes(facts: Facts) -> Iterator[Cause]:
     """A role that starts again and again, or that is not there."""
     oldest = max((one.age_s or 0.0 for one in facts.processes), default=0.0)
+    crashing = set[str]()
     for one in facts.processes:
         words = []
         if one.restarts >= 1:
             words.append(f"Role {one.role} was started {one.restarts:.0f} times within {span(facts.window_s)}.")
-        if one.age_s is not None and one.age_s < _YOUNG_S < oldest:
+        if one.age_s is not None and one.age_s < _YOUNG_S and oldest - one.age_s > _APART_S:
             words.append(f"Role {one.role} began {span(one.age_s)} ago, the oldest process {span(oldest)} ago.")
         if words:
+            crashing.add(one.role)
             told = _logged(facts, "is started again", "crashed")
+            told += [f"/readyz says of {one.role}: {said}"] if (said := facts.server.checks.get(one.role)) else []
             # One that is young, with nothing else to show for it, may as well be a deploy.
             score = 84 + 6 * (len(words) + len(told) > 1) if one.restarts >= 1 or told else _ONCE
             yield _crash(one.role, score, [*words, *told])
@@ -136,7 +141,7 @@ def processes(facts: Facts) -> Iterator[Cause]:
     for target in facts.dead_targets:
         yield _missing(target, 86, (f"Nothing answers at {target}.",))
     detail = facts.server.checks.get("bulk", "")
-    if detail:
+    if detail and "bulk" not in crashing:
         yield _missing("bulk", 87, (f"/readyz says of bulk: {detail}",))
 
 
@@ -189,7 +194,8 @@ def clock(facts: Facts) -> Iterator[Cause]:
 def stale(facts: Facts) -> Iterator[Cause]:
     """The exporter reads some gauges no more, so that alerts look at the past."""
     old = {name: age for name, age in facts.gauge_ages.items() if age > _STALE_S}
-    missing = facts.metrics and not facts.gauge_ages
+    oldest = max((one.age_s or 0.0 for one in facts.processes), default=0.0)
+    missing = facts.metrics and not facts.gauge_ages and oldest > _STALE_S / 2
     if not old and not missing:
         return
     evidence = [f"The gauges of {name} were last read {span(age)} ago." for name, age in sorted(old.items())]

@@ -52,6 +52,8 @@ def outage(facts: Facts) -> Iterator[Cause]:
             evidence.append(words)
         if provider.tested and provider.tested != "accepted":
             evidence.append(f"A test call ended {provider.tested}: {provider.tested_words}.")
+        if provider.status_page:
+            evidence.append(f"Its status page: {provider.status_page}")
         other = _stand_in(facts, provider.name)
         if other is not None:
             evidence.append(f"{other.provider} is closed on {other.channel} and can carry it.")
@@ -96,9 +98,9 @@ def account(facts: Facts) -> Iterator[Cause]:
             evidence.append(f"A test call was refused: {provider.tested_words}.")
         if provider.balance is not None:
             evidence.append(f"Its balance is {provider.balance:g}.")
-        money = broke or (any(code in words for code in BALANCE_CODES) and provider.balance is None)
-        strength = 8 * min(1.0, provider.share("account_fault") + 0.5 * tested + 0.3 * bool(letters) + 0.5 * broke)
-        yield _account_cause(facts, provider, money, 81 + strength, tuple(evidence))
+        money = broke or any(code in words for code in BALANCE_CODES)
+        strength = 2 * min(1.0, provider.share("account_fault") + 0.5 * tested + 0.3 * bool(letters) + 0.5 * broke)
+        yield _account_cause(facts, provider, money, 87 + strength, tuple(evidence))
 
 
 def _account_cause(
@@ -160,9 +162,10 @@ def throttling(facts: Facts) -> Iterator[Cause]:
     for provider in _of_interest(facts):
         part = max(provider.share("throttled"), _status_share(provider, "throttled"))
         count = max(provider.verdicts.get("throttled", 0.0), provider.statuses.get("throttled", 0.0))
-        if count < _FEW or part < 0.02:
-            continue
         waits = sum(one.count for one in facts.waits if one.reason == "waiting:throttled")
+        # We slow down at the first one, so that there are seldom many.
+        if count < 1 or (part < 0.2 and waits < _FEW and (count < _FEW or part < 0.02)):
+            continue
         evidence = [f"{share(part)} of its {plural(provider.calls, 'call')} were throttled: {_codes(provider)}."]
         if waits:
             evidence.append(f"{plural(waits, 'delivery')} of the newest wait for it.")
@@ -312,7 +315,7 @@ def _codes(provider: ProviderFacts) -> str:
 def _fault_codes(facts: Facts, provider: str) -> Iterator[str]:
     for one in (*facts.attempts, *facts.letters, *facts.failures):
         if one.provider == provider and (one.verdict == "account_fault" or one.reason.endswith("account_fault")):
-            yield one.code
+            yield f"{one.code} {one.reason}"
 
 
 def _breaker_words(one: BreakerFacts) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,9 @@ from bellhouse.ops.doctor.samples import Reading
 
 _BREAKER: Final = {0.0: "closed", 1.0: "open", 2.0: "half_open"}
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_PROVIDERS_FAULT: Final = ("dead_lettered:account_fault", "dead_lettered:attempts_exhausted")
+_OVER_S: Final = 10.0
+_CURRENT_S: Final = 60.0
 _FEW: Final = 3
 """Calls within the window below which the store's newest rows say more."""
 
@@ -196,15 +200,40 @@ def _lever(row: Mapping[str, Any]) -> LeverFacts:
     )
 
 
+def with_providers(facts: Facts, answer: Any) -> Facts:
+    """The facts with what `GET /v1/providers` says."""
+    pages = {row["name"]: row["status_page"] or "" for row in answer["providers"]}
+    known = tuple(msgspec.structs.replace(one, status_page=pages.get(one.name, "")) for one in facts.providers)
+    return msgspec.structs.replace(facts, providers=known)
+
+
+def with_test(provider: ProviderFacts, answer: Any) -> ProviderFacts:
+    """A provider with what `POST /v1/providers/{name}/test` says: the first trial that does not work."""
+    bad = next((trial for trial in answer["trials"] if not trial["works"]), None)
+    if bad is None:
+        return msgspec.structs.replace(provider, tested="accepted", tested_words="it works")
+    words = " ".join(str(bad[name]) for name in ("code", "said") if bad[name])
+    return msgspec.structs.replace(provider, tested=bad["verdict"], tested_words=words)
+
+
 def with_store(facts: Facts, answer: Any) -> Facts:
     """The facts with what `GET /v1/diagnosis` says of the newest rows; providers that were hardly called within the
-    window are judged by it, but for those that stand by: their rows are of the past."""
+    window are judged by it. What failed before a provider took messages again is over; of one that stands by only a
+    throttle of this minute counts, since that is why it is not called."""
     attempts = groups_of(answer, "attempts")
+    well_at = _well_at(attempts)
+    now = _moment(answer.get("at", ""))
+    for name, until in _quiet(facts, now - _CURRENT_S).items():
+        well_at[name] = max(well_at.get(name, 0.0), until)
+    attempts = tuple(one for one in attempts if not _over(one, well_at))
     known = {one.name: one for one in facts.providers}
-    for name in {one.provider for one in attempts} - set(_standing_by(facts)):
-        known[name] = _with_attempts(
-            known.get(name, ProviderFacts(name)), [one for one in attempts if one.provider == name]
-        )
+    idle = set(_standing_by(facts))
+    for name in {one.provider for one in attempts}:
+        own = [one for one in attempts if one.provider == name]
+        if name in idle:
+            own = [one for one in own if one.verdict == "throttled" and 0 < now - _moment(one.last_at) < _CURRENT_S]
+        if own:
+            known[name] = _with_attempts(known.get(name, ProviderFacts(name)), own)
     return msgspec.structs.replace(
         facts,
         providers=tuple(known[name] for name in sorted(known)),
@@ -212,7 +241,9 @@ def with_store(facts: Facts, answer: Any) -> Facts:
         failures=groups_of(answer, "failures"),
         waits=groups_of(answer, "waits"),
         arrivals=groups_of(answer, "arrivals"),
-        letters=groups_of(answer, "letters"),
+        letters=tuple(
+            one for one in groups_of(answer, "letters") if one.reason not in _PROVIDERS_FAULT or not _over(one, well_at)
+        ),
         undecidable=answer["undecidable"],
     )
 
@@ -225,6 +256,33 @@ def _standing_by(facts: Facts) -> Iterable[str]:
         carried = {one.channel for one in facts.breakers if one.provider in busy}
         if all(one.state == "closed" and one.forced == "none" and one.channel in carried for one in own):
             yield name
+
+
+def _well_at(attempts: Iterable[Group]) -> dict[str, float]:
+    """When each provider last took a message (s)."""
+    found: dict[str, float] = {}
+    for one in attempts:
+        if one.verdict == "accepted":
+            found[one.provider] = max(found.get(one.provider, 0.0), _moment(one.last_at))
+    return found
+
+
+def _quiet(facts: Facts, until: float) -> dict[str, float]:
+    """Providers whose breakers are closed have no fault that nobody has met of late."""
+    away = {one.provider for one in facts.breakers if one.state != "closed"}
+    return {one.provider: until for one in facts.breakers if one.provider not in away}
+
+
+def _over(group: Group, well_at: Mapping[str, float]) -> bool:
+    """Whether the last of a group came so long before its provider was well that both cannot be true at once."""
+    return group.verdict != "accepted" and _moment(group.last_at) + _OVER_S < well_at.get(group.provider, 0.0)
+
+
+def _moment(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _with_attempts(provider: ProviderFacts, groups: Iterable[Group]) -> ProviderFacts:
