@@ -194,20 +194,20 @@ def test_what_cannot_be_asked_is_a_usage_error(run, server, arguments):
 
 def test_a_replay_goes_on_until_nothing_is_left(run, server):
     server.answers["POST /v1/dead-letters/replay"] = [
-        (200, {"done": 500, "more": True, "dry_run": False}),
-        (200, {"done": 20, "more": False, "dry_run": False}),
+        (200, {"done": 500, "more": True}),
+        (200, {"done": 20, "more": False}),
     ]
     status, out, _ = run("dlq", "replay", "--channel", "email", "--rate", "50", "--url", server.url, "--json")
-    assert (status, json.loads(out)) == (0, {"done": 520, "dry_run": False})
+    assert (status, json.loads(out)) == (0, {"done": 520})
     assert [body for _, body in server.asked] == [
-        {"filter": {"channel": "email"}, "lifetime_s": 3600, "why": "", "dry_run": False, "rate": 50.0}
+        {"filter": {"channel": "email"}, "lifetime_s": 3600, "rate": 50.0}
     ] * 2
 
 
 def test_a_discard_keeps_its_reason(run, server):
-    server.answers["POST /v1/dead-letters/discard"] = (200, {"done": 1, "more": False, "dry_run": False})
+    server.answers["POST /v1/dead-letters/discard"] = (200, {"done": 1, "more": False})
     assert run("dlq", "discard", DELIVERY, "--why", "left the company", "--url", server.url)[0] == 0
-    assert server.asked[0][1] == {"ids": [DELIVERY], "why": "left the company", "dry_run": False}
+    assert server.asked[0][1] == {"ids": [DELIVERY], "why": "left the company"}
 
 
 def test_a_dead_letter_is_shown_from_its_notifications_story(run, server):
@@ -230,5 +230,5 @@ def test_breakers_are_forced_by_name(run, server):
     row = {"channel": "email", "provider": "sendgrid", "state": "open", "forced": "open", "failures": 0,
            "reason": "", "changed_at": None}  # fmt: skip
     for act in ("open", "close", "reset"):
-        server.answers[f"POST /v1/breakers/sendgrid/{act}?why=&dry_run=false"] = (200, {"breakers": [row]})
+        server.answers[f"POST /v1/breakers/sendgrid/{act}"] = (200, {"breakers": [row]})
         assert "sendgrid" in run("breaker", act, "sendgrid", "--url", server.url)[1]
