@@ -8,12 +8,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 
-LATER = (
-    "bellhouse queue skip-expired",
-    "bellhouse token-cleanup",
-)
-"""Commands that runbooks name before they are there."""
-
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

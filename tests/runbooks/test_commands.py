@@ -16,7 +16,6 @@ from bellhouse.engines.kafka import Kafka
 from bellhouse.engines.process import ProgramFailed
 from bellhouse.engines.valkey import Valkey
 from bellhouse.ops.doctor import data, platform, providers, queue
-from tests.docs.pages import LATER
 from tests.docs.test_named import COMMANDS
 from tests.runbooks import kubectl
 from tests.runbooks.conftest import Ground
@@ -39,18 +38,12 @@ def _on_host(command: str) -> None:
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-def _is_later(command: str) -> bool:
-    return any(command.startswith(name) and name not in COMMANDS for name in LATER)
-
-
 def _run(command: str, ground: Ground, capsys: pytest.CaptureFixture[str]) -> str:
     """Run a line; one of Bellhouse's runs in this process."""
     given = {"ID": ground.notification, "DELIVERY": ground.letter, "USER": ground.recipient, "TYPE": "order"}
     words = [given.get(word, word) for word in shlex.split(command)]
     if words[0] != "bellhouse":
         _on_host(command)
-        return ""
-    if _is_later(command):
         return ""
     is_diagnosis = words[1] == "doctor"
     capsys.readouterr()
@@ -215,7 +208,7 @@ def test_every_command_that_the_doctor_names_exists() -> None:
         words = shlex.split(command)
         if words[0] == "kubectl":
             kubectl.check(command)
-        elif words[0] == "bellhouse" and not _is_later(command):
+        elif words[0] == "bellhouse":
             known = [n for n in range(len(words), 1, -1) if " ".join(words[:n]) in COMMANDS]
             assert known, command
             used = {word.partition("=")[0] for word in words if word.startswith("--")}
