@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the log says nothing private; and its catalogue's lines have exactly their fields."""
+"""Whatever goes wrong, logs and traces say nothing private; and the log's catalogue has exactly its fields."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,10 @@ from tests.acceptance.client import Client
 from tests.acceptance.cluster import ClusterHouse, cluster_engines
 from tests.acceptance.house import QUICK, House, World
 from tests.acceptance.people import CHANNELS, Person, define, person
+from tests.acceptance.test_traces import WHOLE_WAY
 from tests.acceptance.test_ways import reaches
 from tests.acceptance.waiting import wait_until
+from tests.observability.otlp import Collector
 
 LOUD = QUICK.replace('sampling = "off"', 'sampling = "all"\nlevel = "debug"')
 WORDS = "zanzibar-4711"
@@ -39,17 +41,26 @@ CHANGED = {
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Where spans go."""
+    made = Collector()
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=["two-processes", "cluster"])
-def loud(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[House]:
-    """A house that logs everything it can."""
+def loud(request: pytest.FixtureRequest, world: World, collector: Collector, tmp_path: Path) -> Iterator[House]:
+    """A house that logs everything it can, and traces what it is asked for and what fails."""
+    settings = f'{LOUD}\n[traces]\notlp_url = "{collector.url}"\nsample_ratio = 0\n'
     world.fresh()
     world.calm()
     with ExitStack() as ended:
         if request.param == "cluster":
             engines, prefix = ended.enter_context(cluster_engines(request))
-            house = ended.enter_context(ClusterHouse(tmp_path / "data", world, engines, prefix, LOUD))
+            house = ended.enter_context(ClusterHouse(tmp_path / "data", world, engines, prefix, settings))
         else:
-            house = ended.enter_context(House(tmp_path / "data", world, 2, LOUD))
+            house = ended.enter_context(House(tmp_path / "data", world, 2, settings))
         define(house.client())
         yield house
         world.calm()
@@ -101,16 +112,15 @@ def misuse(client: Client, someone: Person) -> None:
     client.ask("POST", "/callbacks/sendgrid", json.dumps([{"email": someone.email}]).encode())
 
 
-def test_a_busy_run_with_every_kind_of_failure_logs_nothing_private(loud: House, world: World) -> None:
+def test_a_busy_run_with_every_kind_of_failure_says_nothing_private(
+    loud: House, world: World, collector: Collector
+) -> None:
     client = loud.client()
     crowd = [person(client) for _ in range(12)]
     for provider, dials in FAULTS.items():
         world.dial(provider, **dials)
     data = {"who": WORDS, "n": 4711}
-    context = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     sent = [client.send(one.id, "order", data=data) for one in crowd]
-    answer = client.ask("POST", "/v1/notifications", {"user_id": crowd[0].id, "type": "order", "data": data}, context)
-    sent.append(answer.ok()["id"])
     sent.append(client.send(crowd[0].id, "order", data={"n": WORDS}))  # cannot be rendered
     misuse(client, crowd[1])
     world.dial("twilio", errors={"20003": 0, "20503": 1})  # until its breaker opens
@@ -119,8 +129,7 @@ def test_a_busy_run_with_every_kind_of_failure_logs_nothing_private(loud: House,
     world.calm()
     for provider in FAULTS:
         client.post(f"/v1/breakers/{provider}/reset")
-    last = client.send(crowd[2].id, "order", data=data, channels=["in_app"])
-    reaches(client, last, "in_app", "delivered")
+    sent.append(_traced(client, collector, person(client).id, data))
     wait_until(lambda: ended(client, sent), 60, lambda: [client.story(one) for one in sent if not ended(client, [one])])
     log = log_of(loud)
     assert client.key is not None
@@ -132,6 +141,9 @@ def test_a_busy_run_with_every_kind_of_failure_logs_nothing_private(loud: House,
         private += [str(value) for name, value in secrets.items() if "token" in name or "secret" in name]
     leaked = [line for line in log.splitlines() if any(text in line for text in private)]
     assert leaked == []
+    wait_until(lambda: any(span.failed and span.trace_id != TRACE for span in collector.spans()), what="failures kept")
+    spans = str([(span.name, span.attributes) for span in collector.spans()])
+    assert [text for text in private if text in spans] == []
 
     lines = lines_of(log)
     _has_fields(lines, "Notification received", RECEIVED, {"trace_id", "sampled"})
@@ -143,6 +155,21 @@ def test_a_busy_run_with_every_kind_of_failure_logs_nothing_private(loud: House,
     assert all(line["success"] or line["error"] for line in told)
     of_the_caller = {line["message"] for line in lines if line.get("trace_id") == TRACE}
     assert of_the_caller == {"Notification received", "Delivery attempted"}
+
+
+def _traced(client: Client, collector: Collector, user_id: str, data: object) -> str:
+    """Send one as part of a caller's trace, and see its spans from every process."""
+    body = {"user_id": user_id, "type": "order", "data": data}
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    identifier: str = client.ask("POST", "/v1/notifications", body, headers).ok()["id"]
+    for channel in CHANNELS:
+        reaches(client, identifier, channel, "delivered", 40)
+    wanted = WHOLE_WAY | {"send_to_fcm"}
+    wait_until(lambda: collector.names(TRACE) >= wanted, 20, lambda: sorted(collector.names(TRACE)))
+    services = {span.name: span.service for span in collector.spans(TRACE)}
+    assert services["receive_notification"] == services["callback"] == "notification-api"
+    assert (services["route"], services["send_to_fcm"]) == ("notification-router", "push-worker")
+    return identifier
 
 
 def _has_fields(lines: Sequence[dict[str, Any]], message: str, always: set[str], sometimes: set[str]) -> None:
