@@ -114,7 +114,7 @@ async def test_a_drill_passes_when_it_is_alerted_understood_and_mended() -> None
     assert (result.fired_s, result.diagnosed_s, result.recovered_s) == (4.0, 3.0, 9.0)
     assert (result.found, result.evidence, result.also) == ("ProviderOutage", ("Seen.",), ())
     assert stage.calmed == 1
-    assert [line for line in said if "ProviderCircuitOpen fires after 4.0 s" in line]
+    assert [line for line in said if "Alert: ProviderCircuitOpen fires after 4.0 s" in line]
 
 
 async def test_an_alert_that_comes_later_than_promised_is_not_in_time() -> None:

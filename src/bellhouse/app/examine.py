@@ -31,8 +31,13 @@ from bellhouse.ops.doctor.samples import Key, Reading, between, parse
 
 _PATIENCE_S: Final = 10.0
 """One answer may take so long; all of them together end well within two minutes."""
+<<<<<<< HEAD
 _RECENT_S: Final = 600
 """How far back the store's newest rows are looked at."""
+=======
+_METRICS_S: Final = 4.0
+"""A process shows its figures at once, or stands still."""
+>>>>>>> 0d023e8 (The doctor tells a process that stands still from one that is not there)
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 
@@ -57,13 +62,17 @@ class Unanswered(Exception):
     """Who was asked gave no answer, or one that says nothing."""
 
 
+class Hung(Unanswered):
+    """Who was asked is there, and did not answer in time."""
+
+
 def examine(request: Request) -> Facts:
     """Collect everything that can be had; what cannot is named in `gaps`. Changes nothing, raises nothing of a server's
     doing."""
     gaps: list[str] = []
-    reading, dead = _metrics(request, gaps)
-    facts = facts_of_metrics(reading, SystemClock().now() / 1000)
-    facts = msgspec.structs.replace(facts, dead_targets=dead, server=_server(request))
+    reading, last = _metrics(request, gaps)
+    facts = facts_of_metrics(reading, last.at or SystemClock().now() / 1000)
+    facts = msgspec.structs.replace(facts, dead_targets=last.dead, hung_targets=last.hung, server=_server(request))
     facts = _of_folder(facts, request.data)
     if request.url is not None and facts.server.answers:
         facts = _of_api(facts, request.url, request.key, gaps)
@@ -77,44 +86,66 @@ def examine(request: Request) -> Facts:
 # --- metrics ---
 
 
-def _metrics(request: Request, gaps: list[str]) -> tuple[Reading, tuple[str, ...]]:
-    """The reading, and the addresses that did not answer."""
+class _Scrape(msgspec.Struct, frozen=True):
+    """What the addresses of metrics answered."""
+
+    samples: dict[Key, float] = {}
+    dead: tuple[str, ...] = ()
+    """Those that nothing listens at, or that answer with an error."""
+    hung: tuple[str, ...] = ()
+    """Those where a connection is taken, and nothing said."""
+    at: float = 0.0
+    """When they were asked, in seconds since the epoch; 0 where nobody was."""
+
+
+def _metrics(request: Request, gaps: list[str]) -> tuple[Reading, _Scrape]:
+    """The reading, and how its last look went; what is said of the server itself is said of its own address."""
     if request.prometheus is not None:
         try:
-            return _of_prometheus(request.prometheus), ()
+            return _of_prometheus(request.prometheus), _Scrape()
         except Unanswered as error:
             gaps.append(f"Prometheus at {request.prometheus}: {error}")
     targets = request.metrics or ((f"{request.url}/metrics",) if request.url else ())
     if not targets:
-        return Reading(), ()
+        return Reading(), _Scrape()
     clock = SystemClock()
     began = clock.monotonic()
-    first, dead = _scraped(targets)
-    if not first:
-        # The server's own address is told apart by what is said of the server itself.
-        return Reading(), dead if request.metrics else ()
-    clock.pause(request.window_s)
-    last, gone = _scraped(targets)
-    dead = dead or gone
-    return between(first, last or first, clock.monotonic() - began), dead if request.metrics else ()
+    first = _scraped(targets)
+    if first.samples:
+        clock.pause(request.window_s)
+    last = _scraped([one for one in targets if one not in first.hung]) if first.samples else first
+    told = _Scrape(
+        dead=tuple(dict.fromkeys((*first.dead, *last.dead))) if request.metrics else (),
+        hung=tuple(dict.fromkeys((*first.hung, *last.hung))) if request.metrics else (),
+        at=last.at,
+    )
+    if not first.samples:
+        return Reading(), told
+    return between(first.samples, last.samples or first.samples, clock.monotonic() - began), told
 
 
-def _scraped(targets: Sequence[str]) -> tuple[dict[Key, float], tuple[str, ...]]:
+def _scraped(targets: Sequence[str]) -> _Scrape:
     found: dict[Key, float] = {}
-    dead = []
+    dead, hung = [], []
+    at = SystemClock().now() / 1000
     with ThreadPoolExecutor(min(16, len(targets))) as pool:
-        for target, text in zip(targets, pool.map(_text_or_none, targets), strict=True):
-            if text is None:
-                dead.append(target)
-            else:
-                found.update(parse(text, urlsplit(target).netloc if len(targets) > 1 else ""))
-    return found, tuple(dead)
+        for target, answer in zip(targets, pool.map(_text_or_none, targets), strict=True):
+            match answer:
+                case str():
+                    found.update(parse(answer, urlsplit(target).netloc if len(targets) > 1 else ""))
+                case None:
+                    dead.append(target)
+                case Hung():
+                    hung.append(target)
+    return _Scrape(found, tuple(dead), tuple(hung), at)
 
 
-def _text_or_none(url: str) -> str | None:
+def _text_or_none(url: str) -> "str | Hung | None":
     address = url if "://" in url else f"http://{url}"
     try:
-        status, body = _ask("GET", address if urlsplit(address).path else f"{address}/metrics")
+        status, body = _ask("GET", address if urlsplit(address).path else f"{address}/metrics", patience_s=_METRICS_S)
+    except Hung as hung:
+        return hung
     except Unanswered:
         return None
     return body.decode("utf-8", "replace") if status == _OK else None
@@ -226,14 +257,14 @@ def _decoded(body: bytes) -> Any:
     return answer if isinstance(answer, dict) else {}
 
 
-def _ask(method: str, url: str, key: str | None = None) -> tuple[int, bytes]:
-    """Status and body. Raises Unanswered where there is no answer."""
+def _ask(method: str, url: str, key: str | None = None, patience_s: float = _PATIENCE_S) -> tuple[int, bytes]:
+    """Status and body. Raises Unanswered where there is no answer, Hung where only the time ran out."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
     try:
-        connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE_S)
+        connection = kind(parts.hostname or "", parts.port, timeout=patience_s)
         try:
             connection.request(method, target or "/", headers=headers)
             response = connection.getresponse()
@@ -241,6 +272,6 @@ def _ask(method: str, url: str, key: str | None = None) -> tuple[int, bytes]:
         finally:
             connection.close()
     except TimeoutError:
-        raise Unanswered(f"no answer within {_PATIENCE_S:g} s") from None
+        raise Hung(f"no answer within {patience_s:g} s") from None
     except (OSError, socket.gaierror, http.client.HTTPException, ValueError) as error:
         raise Unanswered(str(error) or type(error).__name__) from None

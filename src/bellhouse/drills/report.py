@@ -32,9 +32,10 @@ class Report(msgspec.Struct, frozen=True):
         in_time, right = sum(one.in_time for one in self.results), sum(one.named_right for one in self.results)
         recovered = sum(one.recovered_s is not None for one in self.results)
         balanced = sum(one.balanced for one in self.results)
+        drills = "1 drill" if count == 1 else f"{count} drills"
         return (
-            f"{count} drills in {self.took_s / 60:.1f} minutes: the right alert in time {in_time}, the cause named "
-            f"first {right}, recovered {recovered}, the ledger balanced {balanced}."
+            f"{drills} in {self.took_s / 60:.1f} minutes: the right alert in time {in_time}, the cause named first "
+            f"{right}, recovered {recovered}, the ledger balanced {balanced}."
         )
 
 

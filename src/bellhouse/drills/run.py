@@ -16,6 +16,8 @@ _LOOK_S: Final = 0.5
 _CALM_S: Final = 3.0
 """For how long nothing may have fired before something is broken, and before it counts as recovered."""
 _PATIENCE_S: Final = 120.0
+_TOLD: Final = 5
+"""Sentences of evidence that are told: the rest says the same of other processes."""
 
 Say = Callable[[str], None]
 
@@ -117,24 +119,24 @@ class Drill:
         limit = 2 * self._result.promised_s + 15
         await self._until(self._fires, limit, f"{scenario.alert} did not fire within {limit:.0f} s")
         self._note(fired_s=self._since(began))
-        self._say(f"  {scenario.alert} fires after {self._result.fired_s:.1f} s")
+        self._say(f"  Alert: {scenario.alert} fires after {self._result.fired_s:.1f} s")
         await self._diagnose()
         began = self._clock.monotonic()
-        self._say(f"  {scenario.lever}")
+        self._say(f"  Lever: {scenario.lever}")
         await scenario.mend(stage)
         await self._until(self._well, _PATIENCE_S, "it did not recover", stay_s=_CALM_S)
         self._note(recovered_s=self._since(began))
         ledger = await stage.ledger()
         self._note(balanced=ledger.imbalance == 0 and all(check.holds for check in ledger.checks))
-        self._say(f"  recovered after {self._result.recovered_s:.1f} s; the ledger {_balance(ledger)}")
+        self._say(f"  Recovered after {self._result.recovered_s:.1f} s; the ledger {_balance(ledger)}")
 
     async def _diagnose(self) -> None:
         began = self._clock.monotonic()
         diagnosis = await self._stage.diagnose(self._scenario.slug)
         first = diagnosis.causes[0]
-        self._note(found=first.name, evidence=first.evidence, diagnosed_s=self._since(began))
-        self._say(f"  bellhouse doctor {self._scenario.slug}: {first.name}: {first.summary}")
-        for sentence in first.evidence:
+        self._note(found=first.name, evidence=first.evidence[:_TOLD], diagnosed_s=self._since(began))
+        self._say(f"  Diagnosis: bellhouse doctor {self._scenario.slug}: {first.name}: {first.summary}")
+        for sentence in first.evidence[:_TOLD]:
             self._say(f"    {sentence}")
         if not self._result.named_right:
             ranks = ", ".join(f"{one.name} {one.score:.0f}" for one in diagnosis.causes)

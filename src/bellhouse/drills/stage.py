@@ -115,6 +115,10 @@ class Stage:
         """Send the process of a role a signal. Raises KeyError where none is ready."""
         os.kill(self.house.roles()[role], number)
 
+    async def shown(self) -> bool:
+        """Whether the gauges that all processes share are shown by now."""
+        return b"\ngauge_read_timestamp_seconds{" in await self.house.metrics()
+
     async def backlog(self) -> int:
         """Records that wait in the log."""
         return round(Metrics(await self.house.metrics()).total("kafka_consumer_lag"))
@@ -313,6 +317,8 @@ async def _watched(
         await asyncio.to_thread(stage.outside.set_account, house.url)
         await define(client)
         stage.load.start()
+        # What looks before the first figures are there sees nothing, and says so.
+        await until(stage.shown, clock)
         await asyncio.to_thread(prometheus.start)
         yield stage
     finally:

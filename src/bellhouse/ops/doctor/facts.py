@@ -186,7 +186,9 @@ class Facts(msgspec.Struct, frozen=True):
     metrics: bool = False
     """Whether any metrics could be read."""
     dead_targets: tuple[str, ...] = ()
-    """Metrics' addresses that did not answer."""
+    """Metrics' addresses that nothing answers at."""
+    hung_targets: tuple[str, ...] = ()
+    """Those where a process is, and says nothing."""
     server: ServerFacts = ServerFacts()
     providers: tuple[ProviderFacts, ...] = ()
     breakers: tuple[BreakerFacts, ...] = ()

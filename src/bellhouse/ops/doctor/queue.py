@@ -67,9 +67,10 @@ def stuck(facts: Facts) -> Iterator[Cause]:
     hung = [one for one in facts.processes if one.alive and one.seen_s is not None and one.seen_s > 10]
     lanes = [lane for lane in facts.lanes if _stands_still(facts, lane)]
     late = [one for one in _late(facts) if one.stage in ("route", "deliver")]
-    if not hung and not (lanes and late):
+    if not hung and not facts.hung_targets and not (lanes and late):
         return
-    evidence = [f"Role {one.role} lives and has shown no figures for {span(one.seen_s or 0)}." for one in hung]
+    evidence = [f"What listens at {target} takes a connection and says nothing." for target in facts.hung_targets]
+    evidence += [f"Role {one.role} lives and has shown no figures for {span(one.seen_s or 0)}." for one in hung]
     evidence += [
         f"{plural(lane.lag, 'record')} wait in {lane.topic}, and none was taken within {span(facts.window_s)}."
         for lane in sorted(lanes, key=lambda lane: -lane.lag)[:3]
@@ -78,7 +79,7 @@ def stuck(facts: Facts) -> Iterator[Cause]:
     worker = _deployment(lanes)
     yield Cause(
         "StuckWorker",
-        91.0 if hung else 78.0,
+        91.0 if hung or facts.hung_targets else 78.0,
         "A worker is stuck: work waits and nobody takes it up.",
         tuple(evidence),
         (
