@@ -31,13 +31,9 @@ from bellhouse.ops.doctor.samples import Key, Reading, between, parse
 
 _PATIENCE_S: Final = 10.0
 """One answer may take so long; all of them together end well within two minutes."""
-<<<<<<< HEAD
 _RECENT_S: Final = 600
-"""How far back the store's newest rows are looked at."""
-=======
 _METRICS_S: Final = 4.0
 """A process shows its figures at once, or stands still."""
->>>>>>> 0d023e8 (The doctor tells a process that stands still from one that is not there)
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 
@@ -54,6 +50,8 @@ class Request(msgspec.Struct, frozen=True):
     prometheus: str | None = None
     """A Prometheus that scrapes all of them: it gives windows of its own."""
     window_s: float = 5.0
+    recent_s: int = _RECENT_S
+    """How far back the store's newest rows are looked at."""
     log: Iterable[str] | None = None
     test_providers: bool = False
 
@@ -75,7 +73,7 @@ def examine(request: Request) -> Facts:
     facts = msgspec.structs.replace(facts, dead_targets=last.dead, hung_targets=last.hung, server=_server(request))
     facts = _of_folder(facts, request.data)
     if request.url is not None and facts.server.answers:
-        facts = _of_api(facts, request.url, request.key, gaps)
+        facts = _of_api(facts, request.url, request, gaps)
         if request.test_providers:
             facts = _tested(facts, request.url, request.key, gaps)
     if request.log is not None:
@@ -205,13 +203,13 @@ def _with_life(one: ProcessFacts, pid: int | None) -> ProcessFacts:
     return msgspec.structs.replace(one, alive=Path(f"/proc/{pid}").exists() if Path("/proc").exists() else None)
 
 
-def _of_api(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
+def _of_api(facts: Facts, url: str, request: Request, gaps: list[str]) -> Facts:
     def get(path: str) -> Any:
-        return _json("GET", url + path, key)
+        return _json("GET", url + path, request.key)
 
     steps: tuple[tuple[str, Callable[[Facts, Any], Facts]], ...] = (
         ("/v1/breakers", lambda known, answer: msgspec.structs.replace(known, breakers=breakers_of(answer))),
-        (f"/v1/diagnosis?within_s={_RECENT_S}", with_store),
+        (f"/v1/diagnosis?within_s={request.recent_s}", with_store),
         ("/v1/ledger", with_ledger),
         ("/v1/providers", with_providers),
         ("/v1/levers", lambda known, answer: msgspec.structs.replace(known, levers=levers_of(answer))),
