@@ -50,10 +50,10 @@ class Request(msgspec.Struct, frozen=True):
     prometheus: str | None = None
     """A Prometheus that scrapes all of them: it gives windows of its own."""
     window_s: float = 5.0
-    recent_s: int = _RECENT_S
-    """How far back the store's newest rows are looked at."""
     log: Iterable[str] | None = None
     test_providers: bool = False
+    recent_s: int = _RECENT_S
+    """How far back the store's newest rows are looked at."""
 
 
 class Unanswered(Exception):

@@ -42,6 +42,8 @@ LITTLE: Final = 60
 _SHIM: Final = Path(__file__).parent / "small_disk"
 _LOOK_S: Final = 0.25
 _UNKNOWN: Final = 401
+_RECENT_S: Final = 60
+"""How far back the doctor looks at rows; what he takes in earnest would be ten seconds at this scale."""
 _DOCTOR_S: Final = 3.0
 """How long the doctor looks at the metrics."""
 
@@ -80,7 +82,15 @@ class Stage:
     async def diagnose(self, slug: str) -> Diagnosis:
         """What the doctor says for an alert's runbook."""
         lines = await asyncio.to_thread(lambda: list(self._said()))
-        request = Request(self.house.url, self.house.key, self.house.data, self.metrics, window_s=_DOCTOR_S, log=lines)
+        request = Request(
+            self.house.url,
+            self.house.key,
+            self.house.data,
+            self.metrics,
+            window_s=_DOCTOR_S,
+            recent_s=_RECENT_S,
+            log=lines,
+        )
         return diagnose(await asyncio.to_thread(examine, request), slug)
 
     def mark(self) -> None:
