@@ -1,10 +1,12 @@
 """Drills as a person runs them: two of them in full, and what is said of wrong names."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bellhouse.drills.catalogue import NAMES, SCENARIOS, named
@@ -27,6 +29,20 @@ def test_two_drills_end_with_the_alert_the_cause_the_recovery_and_a_balanced_led
     assert [one["name"] for one in report["results"]] == ["provider-outage", "all-providers-down"]
     assert all(one["in_time"] and one["named_right"] and one["balanced"] for one in report["results"]), report
     assert "| all-providers-down | AllProvidersDown (critical) |" in page.read_text()
+
+
+def test_an_interrupt_leaves_nothing_running() -> None:
+    command = (sys.executable, "-P", "-m", "bellhouse", "drill", "provider-outage")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        said = next((line for line in running.stdout if "all under load" in line), "")
+        assert said
+        started = psutil.Process(running.pid).children(recursive=True)
+        assert started
+        running.send_signal(signal.SIGINT)
+        assert running.wait(90) == 130
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
 
 
 def test_a_drill_that_there_is_not_is_refused_with_those_that_there_are() -> None:
