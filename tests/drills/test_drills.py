@@ -31,6 +31,16 @@ def test_two_drills_end_with_the_alert_the_cause_the_recovery_and_a_balanced_led
     assert "| all-providers-down | AllProvidersDown (critical) |" in page.read_text()
 
 
+def test_the_tour_calls_the_pager_names_where_to_look_and_ends_by_itself() -> None:
+    command = (sys.executable, "-P", "-m", "bellhouse", "ops-demo")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("/alerts", "/#/alerts", "docs/runbooks/all-providers-down.md", "bellhouse top --data"):
+        assert word in done.stdout
+    fired, resolved = "[pager] FIRING AllProvidersDown", "[pager] resolved AllProvidersDown"
+    assert done.stdout.index(fired) < done.stdout.index("Lever: ") < done.stdout.index(resolved)
+
+
 def test_an_interrupt_leaves_nothing_running() -> None:
     command = (sys.executable, "-P", "-m", "bellhouse", "drill", "provider-outage")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:

@@ -64,6 +64,17 @@ class Scripted:
             report(index, answer, 0.1)
 
 
+class Letters(NullTelemetry):
+    """Counts the dead letters that it is told of, by their reasons."""
+
+    def __init__(self) -> None:
+        self.letters: Counter[str] = Counter()
+
+    def dead_lettered(self, channel: Channel, reason: str, n: int = 1) -> None:
+        assert channel == "push"
+        self.letters[reason] += n
+
+
 class Stage:
     """A lane with what it stands on."""
 
@@ -78,6 +89,7 @@ class Stage:
         self.settings = LaneSettings(settle_pause_s=0.0)
         self.recipient_rate = RecipientRate()
         self.pulled: ReadPulled = nothing_pulled
+        self.telemetry = Letters()
         self.running: asyncio.Task[None] | None = None
 
     async def found(self, name: str = "acme", category: Any = "security") -> TenantNo:
@@ -101,7 +113,7 @@ class Stage:
             self.store.deliver,
             self.store.log,
             self.clock,
-            NullTelemetry(),
+            self.telemetry,
             NullLogbook(),
             preparer,
             accounts,
@@ -171,6 +183,17 @@ async def test_what_is_planned_is_sent_and_the_position_follows(stage: Stage) ->
     await stage.begin()
     await stage.until(lambda: stage.ended({"sent": 5}))
     assert await stage.store.deliver.open_intents(PUSH) == []
+
+
+async def test_a_record_that_nobody_can_read_is_left_out_and_seen_where_dead_letters_are(stage: Stage) -> None:
+    with stage.store.database.write() as transaction:
+        for _ in range(3):
+            transaction.run("INSERT INTO log_deliveries_push_normal (record) VALUES (?)", (b"\xc1",))
+    await stage.planned(await stage.found(), 2)
+    await stage.begin()
+    await stage.until(lambda: stage.ended({"sent": 2}))
+    await stage.until(lambda: stage.telemetry.letters)
+    assert stage.telemetry.letters == {"dead_lettered:unreadable": 3}
 
 
 async def test_a_provider_that_cannot_even_check_a_message_leaves_no_delivery_behind(stage: Stage) -> None:
