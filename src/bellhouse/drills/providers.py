@@ -104,6 +104,7 @@ SCENARIOS: Final = (
         "bellhouse rate set twilio 1 until the provider lifts its limit, then rate reset twilio",
         _sms_throttled,
         _sms_at_its_pace,
+        rest_s=25,
     ),
     Scenario(
         "dead-tokens",

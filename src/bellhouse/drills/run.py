@@ -100,6 +100,7 @@ class Drill:
             self._note(error=str(error))
         finally:
             await self._stage.calm()
+        await self._clock.sleep(self._scenario.rest_s)
         pages = sorted(name for name, severity in self._seen.items() if severity == "critical")
         rest = sorted(name for name in self._seen if name not in pages)
         also = tuple(name for name in (*pages, *rest) if name != self._scenario.alert)

@@ -41,6 +41,8 @@ class Scenario(msgspec.Struct, frozen=True):
     mode: Mode = "embedded"
     quiet: bool = False
     """Whether nobody may be woken by it."""
+    rest_s: float = 0.0
+    """How long (s) it takes until what it leaves behind in the newest rows misleads nobody in the next drill."""
     late_s: float = 0.0
     """What its alert's own threshold adds to the promise, such as the age that is too old (s, at the drill's scale)."""
 

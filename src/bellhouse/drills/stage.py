@@ -42,8 +42,8 @@ LITTLE: Final = 60
 _SHIM: Final = Path(__file__).parent / "small_disk"
 _LOOK_S: Final = 0.25
 _UNKNOWN: Final = 401
-_RECENT_S: Final = 60
-"""How far back the doctor looks at rows; what he takes in earnest would be ten seconds at this scale."""
+_RECENT_S: Final = 30
+"""How far back the doctor looks at rows; what he takes in earnest would be ten seconds here."""
 _DOCTOR_S: Final = 3.0
 """How long the doctor looks at the metrics."""
 
