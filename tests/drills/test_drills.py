@@ -82,3 +82,9 @@ def test_what_a_drill_expects_exists(scenario: Scenario) -> None:
     assert scenario.cause in CAUSES
     assert [one for one in alerts.named(scenario.alert) if one.severity == scenario.severity]
     assert scenario.promised_s(SCALE) < 120
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    done = bellhouse("provider-outage", "--report", str(tmp_path / "nowhere" / "drills.md"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Give paths that can be written" in done.stderr

@@ -44,6 +44,7 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
 
     Raises DidNotStart, EngineDidNotStart, Refusal and OSError, whose texts say what to do.
     """
+    _keeper(options.report)(Report(SCALE, 0.0, ()))  # a file that cannot be written is told now
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
@@ -52,10 +53,9 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
         if options.tour:
             playing = tour(scenarios[0], Path(folder), SystemClock(), say, stay=options.stay)
         else:
-            playing = drills(scenarios, Path(folder), SystemClock(), say)
+            playing = drills(scenarios, Path(folder), SystemClock(), say, _keeper(options.report))
         report = asyncio.run(_until_told(playing))
-    if options.report is not None:
-        keep(report, options.report)
+    _keeper(options.report)(report)
     if options.json:
         sys.stdout.write(as_json(report).decode() + "\n")
     else:
@@ -63,8 +63,17 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
     return 0 if report.passed else 1
 
 
-async def drills(scenarios: Sequence[Scenario], folder: Path, clock: Clock, say: Callable[[str], None]) -> Report:
-    """Play drills, mode by mode, each mode's on one stage. Raises what `run` does."""
+async def drills(
+    scenarios: Sequence[Scenario],
+    folder: Path,
+    clock: Clock,
+    say: Callable[[str], None],
+    note: Callable[[Report], None] = lambda _: None,
+) -> Report:
+    """Play drills, mode by mode, each mode's on one stage; `note` gets the report after each.
+
+    Raises what `run` does.
+    """
     began = clock.monotonic()
     results: list[Result] = []
     for mode in dict.fromkeys(scenario.mode for scenario in scenarios):
@@ -72,8 +81,20 @@ async def drills(scenarios: Sequence[Scenario], folder: Path, clock: Clock, say:
         say(f"A Bellhouse ({mode}), its outside world and a Prometheus are started ...")
         async with _stage(mode, folder / mode, clock, say) as stage:
             say(f"Bellhouse at {stage.house.url}, Prometheus at {stage.prometheus.url}; all under load.")
-            results += [await Drill(scenario, stage, clock, say).play() for scenario in own]
+            for scenario in own:
+                results.append(await Drill(scenario, stage, clock, say).play())
+                note(Report(SCALE, round(clock.monotonic() - began, 1), tuple(results)))
     return Report(SCALE, round(clock.monotonic() - began, 1), tuple(results))
+
+
+def _keeper(path: Path | None) -> Callable[[Report], None]:
+    """What leaves a report in its file: a run that is broken off has kept what it has shown."""
+
+    def note(report: Report) -> None:
+        if path is not None:
+            keep(report, path)
+
+    return note
 
 
 def _stage(mode: Mode, folder: Path, clock: Clock, say: Callable[[str], None]) -> AbstractAsyncContextManager[Stage]:
