@@ -210,7 +210,7 @@ def test_within_a_rebalance_one_question_marks_all_and_one_that_fails_is_left_to
 def commits_of(cluster: Cluster) -> Commits:
     assignment = Assignment()
     assignment.came(cluster.leaders)
-    return Commits(cluster, NORMAL, assignment, ManualClock(), notes())  # type: ignore[arg-type]
+    return Commits(CONFIG, cluster, NORMAL, assignment, ManualClock(), notes())  # type: ignore[arg-type]
 
 
 def test_a_position_that_cannot_be_read_is_never_told_as_one() -> None:

@@ -142,7 +142,10 @@ def test_top_draws_itself_anew_in_a_terminal_until_it_is_interrupted(watched: Wa
     terminal, inside = pty.openpty()
     command = [sys.executable, "-P", "-m", "bellhouse", "top", "--url", watched.house.url, "--interval", "0.2"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "140", "LINES": "50"}
+    # Where the tests run in the background, Ctrl-C is ignored by whatever they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env=environment)
+    signal.signal(signal.SIGINT, before)
     os.close(inside)
     said = b""
     deadline = time.monotonic() + _PATIENCE_S
