@@ -61,6 +61,8 @@ class Member:
         self._room = Event()
         self._stopping = False
         self._failed_at = 0.0
+        self._away = True
+        """Whether the group has given this consumer nothing yet, not even none, since it joined or lost everything."""
         self._looked_at = 0.0
         self._alone_since = 0.0
         self._full_since: float | None = None
@@ -87,6 +89,7 @@ class Member:
             )
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
+        self._away = True
         self._alone_since = self._clock.monotonic()
         self._commits = Commits(self._config, self._consumer, self._topic, self._assignment, self._clock, self._notes)
         self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
@@ -188,7 +191,8 @@ class Member:
         if now - self._looked_at < _LOOK_S:
             return False
         self._looked_at = now
-        if self._consumer.memberid() or not self._cluster_answers():
+        is_member = not self._away and self._consumer.memberid()
+        if is_member or not self._cluster_answers():
             self._alone_since = now
         return now - self._alone_since >= self._config.session_timeout_s + _FORGOTTEN_S
 
@@ -273,6 +277,7 @@ class Member:
             self._take_over(partitions)
 
     def _came(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._away = False
         self._take_over([p.partition for p in partitions])
 
     def _take_over(self, partitions: Sequence[int]) -> None:
@@ -294,6 +299,7 @@ class Member:
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is self._consumer:
+            self._away = True
             self._assignment.left([p.partition for p in partitions])
         consumer.incremental_unassign(partitions)
 
