@@ -176,14 +176,7 @@ class Member:
             return
         self._failed_at = self._clock.monotonic()
         self._consumer.close()
-        self._assignment.left(self._assignment.partitions)
-        self._stalled = False
-        try:
-            self._join()
-        except LogUnavailable as down:
-            self.failure = down
-        else:
-            self.failure = None
+        self._join_as_another()
 
     def _is_forgotten(self) -> bool:
         """Whether the consumer has long been no member of its group, though the cluster answers."""
@@ -206,18 +199,25 @@ class Member:
     def _join_anew(self) -> None:
         """Put another consumer in the place of one that does not come back.
 
-        librdkafka (2.16) joins again only when it has heard of every commit that is on its way. After a broker was away
-        for longer than a session, a consumer was seen to wait like that for ever, and closing may wait as well.
+        After a broker was away for longer than a session, consumers were seen that stayed out of their groups; why is
+        not known. librdkafka (2.16) joins again only when it has heard of every commit that is on its way, and closing
+        waits for them too: so the old one is closed beside the new one.
         """
         self._notes.warn(f"Kafka: a reader of {self._topic} joins its group anew", "it was no member any more")
         Thread(target=self._consumer.close, name="kafka-forgotten", daemon=True).start()
+        self._failed_at = self._clock.monotonic()
+        self._join_as_another()
+
+    def _join_as_another(self) -> None:
+        """Join with a new consumer, to which nothing of the old one's belongs; `failure` says whether it worked."""
         self._assignment.left(self._assignment.partitions)
         self._stalled = False
         try:
             self._join()
         except LogUnavailable as down:
-            self._failed_at = self._clock.monotonic()
             self.failure = down
+        else:
+            self.failure = None
 
     def _fetch(self) -> None:
         # `consume` alone would wait until it has all or its time is over; `poll` returns with the first.
