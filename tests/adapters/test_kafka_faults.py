@@ -30,6 +30,8 @@ BACK_WITHIN_S = 90.0
 SESSION_S = 6.0
 MANY = 8
 """Readers, and partitions for them."""
+CROWD = 20
+"""As many that a broker's last answer at its shutdown reaches some of them."""
 
 
 @pytest.fixture
@@ -38,12 +40,12 @@ async def house(mortal_kafka: Kafka) -> AsyncIterator[KafkaHouse]:
         yield house
 
 
-async def appended(house: KafkaHouse, values: range) -> None:
+async def appended(house: KafkaHouse, values: range, keys: int = 50) -> None:
     """Append as who uses the log does: again until it is there."""
     async with asyncio.timeout(BACK_WITHIN_S):
         while True:
             try:
-                await house.publisher.append(records(values, keys=50))
+                await house.publisher.append(records(values, keys=keys))
             except LogUnavailable:
                 continue
             return
@@ -163,6 +165,14 @@ async def test_many_readers_are_stopped_in_the_time_of_one_though_the_broker_is_
                 await asyncio.gather(*(reader.stop() for reader in readers))
 
 
+async def _read_and_commit(reader: Reader) -> None:
+    while True:
+        polled = await reader.poll(500)
+        if polled:
+            await reader.commit(behind(polled))
+        await reader.wait(0.1)
+
+
 @contextlib.contextmanager
 def _no_thread_free() -> Iterator[None]:
     """The threads for what blocks are all taken: a process has fewer of them than readers."""
@@ -180,11 +190,32 @@ async def _each_has_some(house: KafkaHouse, readers: list[Reader]) -> list[list[
     """What each reader has polled, once all have partitions."""
     async with asyncio.timeout(BACK_WITHIN_S):
         for start in itertools.count(0, 500):
-            await house.publisher.append(records(range(start, start + 500), keys=500))
+            await appended(house, range(start, start + 500), keys=500)
             polled = await read_all(readers, range(start, start + 500))
             if all(polled):
                 return polled
     raise AssertionError  # not reached: the time runs out
+
+
+async def test_after_a_broker_has_shut_down_and_come_back_each_reader_reads_and_appending_goes_on(
+    mortal_kafka: Kafka,
+) -> None:
+    config = {"partitions": CROWD, "session_timeout_s": SESSION_S, "request_timeout_s": IMPATIENT_S}
+    async with open_house(mortal_kafka, [NORMAL], **config) as house:
+        readers = [house.log.reader(NORMAL) for _ in range(CROWD)]
+        await asyncio.gather(*(reader.start() for reader in readers))
+        await _each_has_some(house, readers)
+        at_work = [asyncio.create_task(_read_and_commit(reader)) for reader in readers]
+        stopping = asyncio.create_task(asyncio.to_thread(mortal_kafka.stop))
+        with contextlib.suppress(LogUnavailable):
+            while True:
+                await house.publisher.append(records(range(CROWD), keys=CROWD))
+        await stopping
+        for task in at_work:
+            task.cancel()
+        await asyncio.to_thread(mortal_kafka.start)
+        await _each_has_some(house, readers)
+        await asyncio.gather(*(reader.stop() for reader in readers))
 
 
 async def test_a_stop_commits_what_is_done_and_sends_what_is_on_its_way(house: KafkaHouse) -> None:

@@ -11,8 +11,6 @@ import msgspec
 import pytest
 from tests.kafka_house import PARTITIONS, KafkaHouse, open_house
 
-from bellhouse.adapters.log.kafka import member as member_module
-from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.engines.kafka import Kafka
 from bellhouse.ports.log import LogUnavailable, Polled, Reader
 from bellhouse.testing.log_suite import (
@@ -281,21 +279,3 @@ async def test_nothing_is_lost_in_a_storm_of_rebalances(house: KafkaHouse) -> No
 
         await eventually(all_done, within_s=60.0)
         calm.set()
-
-
-async def test_a_reader_whose_client_does_not_come_back_into_its_group_gets_another_client(
-    house: KafkaHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(member_module, "_FORGOTTEN_S", 0.0)
-    async with reading(house) as reader:
-        assert isinstance(reader, KafkaReader)
-        await house.publisher.append(records(range(10)))
-        await reader.commit(behind(await read(reader, 10)))
-        client = reader._member._consumer
-        await reader._done(client.unsubscribe)
-        async with asyncio.timeout(PATIENCE_S):
-            while reader._member._consumer is client:
-                await reader.wait(0.05)
-        await house.publisher.append(records(range(10, 20)))
-        assert set(values_of(await read(reader, 10, within_s=PATIENCE_S))) >= set(range(10, 20))
-    assert any("joins its group anew" in message for _, message, _ in house.logbook.notes)

@@ -13,7 +13,8 @@ SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Client = dict[str, str | int | float | bool]
 """Settings of librdkafka, by its own names."""
 
-_RECONNECT_MAX_MS: Final = 2_000
+RECONNECT_MAX_S: Final = 2.0
+"""How long a client may wait before it tries again to connect to a broker."""
 
 
 class KafkaConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ def connection(config: KafkaConfig) -> Client:
         "security.protocol": config.security,
         "socket.timeout.ms": int(config.request_timeout_s * 1000),
         "socket.nagle.disable": True,
-        "reconnect.backoff.max.ms": _RECONNECT_MAX_MS,
+        "reconnect.backoff.max.ms": int(RECONNECT_MAX_S * 1000),
         "log.connection.close": False,  # brokers close what is idle
     }
     if config.security.startswith("sasl"):

@@ -1,7 +1,8 @@
 """How far the groups are behind: each cluster is asked for the ends of all its partitions, and each group once."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from threading import Lock
 from typing import Final
@@ -120,6 +121,7 @@ class _Observer:
         self._inside = Lock()
         """Who has it may use the consumers."""
         self._consumers: dict[str, Consumer] = {}
+        self._unheard: list[Consumer] = []
         self._known: dict[Place, Behind] = {}
 
     @property
@@ -147,7 +149,8 @@ class _Observer:
         with self._inside:
             try:
                 topic = next(iter(self._names))
-                self._of_group(topic).list_topics(self._names[topic], timeout=self._config.request_timeout_s)
+                with self._hearing(self._of_group(topic)) as anyone:
+                    anyone.list_topics(self._names[topic], timeout=self._config.request_timeout_s)
             except KafkaException as error:
                 failure = error
             down = self._telling(failure)
@@ -169,6 +172,9 @@ class _Observer:
         """The failure as others read it, after the consumers have told what they know of the reasons."""
         for consumer in self._consumers.values():
             consumer.poll(0)
+        self._consumers = {group: one for group, one in self._consumers.items() if one not in self._unheard}
+        while self._unheard:
+            self._unheard.pop().close()
         if failure is None:
             return None
         down = self._notes.unavailable(failure)
@@ -183,9 +189,9 @@ class _Observer:
             return max(_LEAST_S, left if self.lacking else min(left, _KNOWN_S))
 
         try:
+            with self._hearing(self._of_group(next(iter(self._names)))) as anyone:
+                found = anyone.list_topics(timeout=left_s()).topics
             groups = {topic: self._of_group(topic) for topic in self._names}
-            anyone = next(iter(groups.values()))
-            found = anyone.list_topics(timeout=left_s()).topics
         except KafkaException as error:
             return error
         there = {topic: name for topic, name in self._names.items() if name in found}
@@ -195,7 +201,11 @@ class _Observer:
         failures = [leaderless, silent]
         for topic, name in there.items():
             asked = [TopicPartition(name, partition) for partition in found[name].partitions]
-            committed, silent = _committed(groups[topic], asked, left_s())
+            try:
+                with self._hearing(groups[topic]) as consumer:
+                    committed, silent = _committed(consumer, asked, left_s())
+            except KafkaException as error:
+                committed, silent = {}, error
             positions |= committed
             failures.append(silent)
         # What was never committed is read from the oldest record on.
@@ -209,6 +219,15 @@ class _Observer:
                 self._learn(topic, (name, partition), positions, ends)
         self.lacking = any((name, p) not in self._known for name in there.values() for p in found[name].partitions)
         return next(filter(None, failures), None)
+
+    @contextmanager
+    def _hearing(self, consumer: Consumer) -> Iterator[Consumer]:
+        """One that does not get through is not used again: it may have lost its cluster for good (see `reach`)."""
+        try:
+            yield consumer
+        except KafkaException:
+            self._unheard.append(consumer)
+            raise
 
     def _learn(self, topic: str, place: Place, positions: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
         position = positions.get(place, -1)
@@ -226,11 +245,8 @@ class _Observer:
 def _committed(
     consumer: Consumer, asked: list[TopicPartition], timeout_s: float
 ) -> tuple[dict[Place, int], KafkaException | None]:
-    """A group's positions, below 0 where it has none, and why some are missing."""
-    try:
-        answers = consumer.committed(asked, timeout_s)
-    except KafkaException as error:
-        return {}, error
+    """A group's positions, below 0 where it has none, and why some are missing. Raises KafkaException for all."""
+    answers = consumer.committed(asked, timeout_s)
     failure = next((KafkaException(answer.error) for answer in answers if answer.error is not None), None)
     return {(at.topic, at.partition): at.offset for at in answers if at.error is None}, failure
 

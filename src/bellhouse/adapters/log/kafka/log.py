@@ -7,6 +7,7 @@ from bellhouse.adapters.log.kafka.lags import Lags
 from bellhouse.adapters.log.kafka.notes import Notes
 from bellhouse.adapters.log.kafka.oldest import Oldest
 from bellhouse.adapters.log.kafka.publisher import KafkaPublisher
+from bellhouse.adapters.log.kafka.reach import Reach
 from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.adapters.log.kafka.unfinished import unfinished
 from bellhouse.domain.words import Priority
@@ -24,13 +25,14 @@ class KafkaLog:
         self._clusters = Clusters(default, lanes)
         self._clock = clock
         self._notes = {config: Notes(config, clock, logbook) for config in self._clusters.each()}
-        self._publisher = KafkaPublisher(self._clusters, self._notes)
+        self._reach = {config: Reach(config, notes, clock) for config, notes in self._notes.items()}
+        self._publisher = KafkaPublisher(self._clusters, self._notes, self._reach)
         self._lags = Lags(self._clusters, self._notes, clock)
         self._oldest = Oldest(self._notes, clock)
 
     def reader(self, topic: str) -> KafkaReader:
         config = self._clusters.of(topic)
-        return KafkaReader(config, topic, self._clock, self._notes[config])
+        return KafkaReader(config, topic, self._clock, self._notes[config], self._reach[config])
 
     async def append(self, records: Sequence[Record]) -> None:
         await self._publisher.append(records)

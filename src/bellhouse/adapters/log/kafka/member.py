@@ -12,6 +12,7 @@ from bellhouse.adapters.log.kafka.commits import Commits
 from bellhouse.adapters.log.kafka.config import KafkaConfig, consuming, topic_name
 from bellhouse.adapters.log.kafka.marks import Marks
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
+from bellhouse.adapters.log.kafka.reach import Reach
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 
@@ -26,9 +27,7 @@ it has paused, what was fetched ahead is forgotten and fetched again."""
 _HANDS_S: Final = 3.0
 """How long a partition that is to go waits for its records that are in the caller's hands; the group waits as well."""
 _LOOK_S: Final = 1.0
-"""How often the thread looks whether its group still has it as a member."""
-_FORGOTTEN_S: Final = 5.0
-"""How much longer than its session a consumer may be no member while its cluster answers."""
+"""How often the thread of a consumer that is no member looks whether it still reaches its cluster."""
 _LEAVING_S: Final = 5.0
 """How much longer than its session a member may take to leave. Where the brokers are dead, librdkafka (2.16) can wait
 for a last commit for ever; the group has given such a member up by then."""
@@ -47,6 +46,7 @@ class Member:
         left: Callable[[], None],
         clock: Clock,
         notes: Notes,
+        reach: Reach,
     ) -> None:
         self.failure: LogUnavailable | None = None
         self._config = config
@@ -57,6 +57,7 @@ class Member:
         self._left = left
         self._clock = clock
         self._notes = notes
+        self._reach = reach
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._room = Event()
         self._stopping = False
@@ -64,7 +65,6 @@ class Member:
         self._away = True
         """Whether the group has given this consumer nothing yet, not even none, since it joined or lost everything."""
         self._looked_at = 0.0
-        self._alone_since = 0.0
         self._full_since: float | None = None
         self._stalled = False
         self._consumer: Consumer
@@ -90,7 +90,6 @@ class Member:
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
         self._away = True
-        self._alone_since = self._clock.monotonic()
         self._commits = Commits(self._config, self._consumer, self._topic, self._assignment, self._clock, self._notes)
         self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         try:
@@ -158,7 +157,7 @@ class Member:
     def _read(self) -> None:
         if self.failure is not None:
             self._join_again_in_time()
-        elif self._is_forgotten():
+        elif self._is_cut_off():
             self._join_anew()
         elif len(self._assignment) < (_BUFFER // 2 if self._stalled else _BUFFER):
             self._flow()
@@ -178,35 +177,23 @@ class Member:
         self._consumer.close()
         self._join_as_another()
 
-    def _is_forgotten(self) -> bool:
-        """Whether the consumer has long been no member of its group, though the cluster answers."""
+    def _is_cut_off(self) -> bool:
+        """Whether the consumer is no member and will not be one again: it does not find its cluster any more."""
         now = self._clock.monotonic()
-        if now - self._looked_at < _LOOK_S:
+        if now - self._looked_at < _LOOK_S or not (self._away or not self._consumer.memberid()):
             return False
-        self._looked_at = now
-        is_member = not self._away and self._consumer.memberid()
-        if is_member or not self._cluster_answers():
-            self._alone_since = now
-        return now - self._alone_since >= self._config.session_timeout_s + _FORGOTTEN_S
-
-    def _cluster_answers(self) -> bool:
-        try:
-            self._consumer.list_topics(self._topic, timeout=_LOOK_S)
-        except KafkaException:
-            return False
-        return True
+        cut_off = self._reach.is_lost_to(self._consumer, self._topic)
+        self._looked_at = self._clock.monotonic()
+        return cut_off
 
     def _join_anew(self) -> None:
-        """Put another consumer in the place of one that does not come back.
-
-        After a broker was away for longer than a session, consumers were seen that stayed out of their groups; why is
-        not known. librdkafka (2.16) joins again only when it has heard of every commit that is on its way, and closing
-        waits for them too: so the old one is closed beside the new one.
-        """
-        self._notes.warn(f"Kafka: a reader of {self._topic} joins its group anew", "it was no member any more")
-        Thread(target=self._consumer.close, name="kafka-forgotten", daemon=True).start()
+        """Put another consumer in the place of one that is cut off, and close that beside: closing waits for its last
+        commit, of which it will not hear."""
+        self._notes.warn(f"Kafka: a reader of {self._topic} joins its group anew", "its client had lost the cluster")
+        cut_off = self._consumer
         self._failed_at = self._clock.monotonic()
         self._join_as_another()
+        Thread(target=cut_off.close, name="kafka-cut-off", daemon=True).start()
 
     def _join_as_another(self) -> None:
         """Join with a new consumer, to which nothing of the old one's belongs; `failure` says whether it worked."""

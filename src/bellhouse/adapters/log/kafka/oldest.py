@@ -77,9 +77,13 @@ class Oldest:
                 if topic is not None:
                     found.append((topic, message.value() or b""))
                     consumer.pause([TopicPartition(*place)])
-            # What was looked at is paused, and would stay so the next time.
-            consumer.resume(consumer.assignment())
-            consumer.unassign()
+            if topics:
+                # It may have lost its cluster for good (see `reach`): another is made the next time.
+                self._consumers.pop(config).close()
+            else:
+                # What was looked at is paused, and would stay so the next time.
+                consumer.resume(consumer.assignment())
+                consumer.unassign()
         except KafkaException as error:
             raise self._notes[config].unavailable(error) from error
         return found

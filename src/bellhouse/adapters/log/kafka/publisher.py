@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig, producing, topic_name
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
+from bellhouse.adapters.log.kafka.reach import Reach
 from bellhouse.ports.log import PRIORITY_OF, Record
 
 _BULK_LINGER_MS: Final = 5
@@ -23,9 +24,12 @@ _POLL_S: Final = 0.1
 class KafkaPublisher:
     """A Publisher. Its producers are made when they are first needed; `stop` sends what is left."""
 
-    def __init__(self, clusters: Clusters, notes: Mapping[KafkaConfig, Notes]) -> None:
+    def __init__(
+        self, clusters: Clusters, notes: Mapping[KafkaConfig, Notes], reach: Mapping[KafkaConfig, Reach]
+    ) -> None:
         self._clusters = clusters
         self._notes = notes
+        self._reach = reach
         self._lines: dict[tuple[KafkaConfig, bool], _Line] = {}
 
     async def append(self, records: Sequence[Record]) -> None:
@@ -52,7 +56,8 @@ class KafkaPublisher:
         if line is None or line.broken:
             if line is not None:
                 line.retire()
-            line = _Line(config, self._notes[config], _CRITICAL_LINGER_MS if critical else _BULK_LINGER_MS)
+            linger_ms = _CRITICAL_LINGER_MS if critical else _BULK_LINGER_MS
+            line = _Line(config, self._notes[config], self._reach[config], linger_ms)
             self._lines[config, critical] = line
         return line
 
@@ -60,10 +65,13 @@ class KafkaPublisher:
 class _Line:
     """One producer, and the thread that hears from it what has been acknowledged."""
 
-    def __init__(self, config: KafkaConfig, notes: Notes, linger_ms: int) -> None:
+    def __init__(self, config: KafkaConfig, notes: Notes, reach: Reach, linger_ms: int) -> None:
         self.broken = False
         self._config = config
         self._notes = notes
+        self._reach = reach
+        self._unheard: str | None = None
+        """A topic for which nothing was acknowledged in time."""
         self._bytes = 0
         self._door = asyncio.Lock()
         self._room = asyncio.Event()
@@ -88,7 +96,10 @@ class _Line:
             self._produce(records, keys, batch)
         error = await asyncio.shield(batch.finished)
         if error is not None:
-            raise self._notes.unavailable(error)
+            down = self._notes.unavailable(error)
+            if down.reason != "refused":
+                self._unheard = topic_name(self._config, records[0].topic)
+            raise down
 
     def retire(self) -> None:
         """Have the thread end when it has told the rest."""
@@ -118,7 +129,16 @@ class _Line:
     def _hear(self) -> None:
         while not self._stopping:
             self._producer.poll(_POLL_S)
+            if self._unheard is not None:
+                self._look(self._unheard)
         self._producer.flush(self._config.request_timeout_s + 1)
+
+    def _look(self, topic: str) -> None:
+        """Be broken where the producer does not find its cluster any more."""
+        self._unheard = None
+        if not self.broken and self._reach.is_lost_to(self._producer, topic):
+            self._notes.warn("Kafka: another producer takes over", "the one before had lost the cluster")
+            self.broken = True
 
     def _failed(self, error: KafkaError) -> None:
         self._notes.error(error)

@@ -8,6 +8,7 @@ from bellhouse.adapters.log.kafka.assignment import Assignment
 from bellhouse.adapters.log.kafka.config import KafkaConfig
 from bellhouse.adapters.log.kafka.member import Member
 from bellhouse.adapters.log.kafka.notes import Notes
+from bellhouse.adapters.log.kafka.reach import Reach
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Polled, Position
 
@@ -16,9 +17,9 @@ class KafkaReader:
     """A Reader. `poll` raises LogUnavailable once another process has come with the same `instance`, and `rejoin`
     where the group cannot be asked for its positions."""
 
-    def __init__(self, config: KafkaConfig, topic: str, clock: Clock, notes: Notes) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, clock: Clock, notes: Notes, reach: Reach) -> None:
         self._assignment = Assignment()
-        self._member = Member(config, topic, self._assignment, self._wake, self._left, clock, notes)
+        self._member = Member(config, topic, self._assignment, self._wake, self._left, clock, notes, reach)
         self._woken = asyncio.Event()
         self._has_left = asyncio.Event()
         self._waiting = False
