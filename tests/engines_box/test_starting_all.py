@@ -66,11 +66,11 @@ async def test_it_prints_where_all_three_answer_and_sigterm_ends_them(folder: Pa
     assert left_in(folder) == []
 
 
-def test_they_do_not_outlive_a_killed_starter(folder: Path) -> None:
+def test_neither_they_nor_their_folders_outlive_a_killed_starter(folder: Path) -> None:
     with started(folder) as (process, _):
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     deadline = time.monotonic() + DEADLINE_S
-    while any(alive(child) for child in children):
+    while any(alive(child) for child in children) or left_in(folder):
         assert time.monotonic() < deadline
         time.sleep(0.05)

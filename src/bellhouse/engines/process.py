@@ -27,15 +27,20 @@ ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "
 _POLL_S = 0.02
 _STORY_LINES = 20
 _PROGRAM_DEADLINE_S = 300.0
-# Waits until its input ends: then the engine's starter has died without stopping it.
-_WATCH = 'read _; kill -CONT "$1"; kill -KILL "$1"'
+# Waits until its input ends: then the engine's starter has died without stopping it. What the engine's own children
+# still write on their way out may hinder the removal of a folder for a moment.
+_WATCH = """
+read _
+[ -z "$1" ] || { kill -CONT "$1"; kill -KILL "$1"; }
+[ -z "$2" ] || for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$2" && break; sleep 1; done
+"""
 
 
 class Engine(ABC):
     """One engine: a process, the folder it writes to and the port it listens on; both stay the same over restarts.
 
     It blocks, by design: it is started before a loop runs or in `asyncio.to_thread`. A folder that is not given is a
-    temporary one, which leaving the `with` block (or `close`) removes.
+    temporary one, which leaving the `with` block (or `close`) removes, and the end of a starter that was killed.
     """
 
     name: ClassVar[str]
@@ -66,6 +71,7 @@ class Engine(ABC):
         """Where the engine keeps its data and its log; made on the first call."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix=f"bellhouse-{self.name}-"))
+            self._watch_over(None)
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
@@ -111,7 +117,7 @@ class Engine(ABC):
                 process.wait(self.stop_deadline_s)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._end_watch()
+        self._watch_over(None)
 
     def kill(self) -> None:
         """SIGKILL the process and all its children, as a power cut does, and wait until they are gone."""
@@ -124,7 +130,7 @@ class Engine(ABC):
             self._process.wait()
             while any(_alive(process) for process in tree):
                 time.sleep(_POLL_S)
-        self._end_watch()
+        self._watch_over(None)
 
     def pause(self) -> None:
         """SIGSTOP the process and all its children: its connections stay open and nothing answers."""
@@ -150,6 +156,7 @@ class Engine(ABC):
         if self._temporary and self._folder is not None:
             shutil.rmtree(self._folder)
             self._folder = None
+        self._end_watch()
 
     def __enter__(self) -> Self:
         try:
@@ -182,7 +189,7 @@ class Engine(ABC):
         return None
 
     def _spawn(self) -> None:
-        self._end_watch()  # of a process that ended by itself: its id may be another's by now
+        self._watch_over(None)  # a process that ended by itself is not looked after: its id may be another's by now
         self._paused = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -195,15 +202,14 @@ class Engine(ABC):
                 start_new_session=True,  # a Ctrl-C at the terminal is for us, who then stop the engine
                 **_identity(self._user()),
             )
-        command = ["sh", "-c", _WATCH, "sh", str(self._process.pid)]
-        self._watch = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+        self._watch_over(self._process.pid)
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + self.start_deadline_s
         while not self._ready():
             code = self._running_or_ended()
             if code is not None:
-                self._end_watch()
+                self._watch_over(None)
                 raise EngineDidNotStart(self.story(f"ended with code {code} instead of answering"))
             if time.monotonic() > deadline:
                 self.kill()
@@ -232,6 +238,16 @@ class Engine(ABC):
             _signal(top, signal.SIGSTOP)
             while _alive(top) and top.status() != psutil.STATUS_STOPPED:
                 time.sleep(_POLL_S)
+
+    def _watch_over(self, pid: int | None) -> None:
+        """Have this process (None: none) killed and a temporary folder removed when our own process has died."""
+        self._end_watch()
+        folder = str(self._folder) if self._temporary and self._folder is not None else ""
+        if pid is not None or folder:
+            command = ["sh", "-c", _WATCH, "sh", "" if pid is None else str(pid), folder]
+            self._watch = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
+            )
 
     def _end_watch(self) -> None:
         if self._watch is not None:
