@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellhouse.observability.catalogue import BY_NAME
+from bellhouse.ops.doctor.diagnose import diagnose
 from bellhouse.ops.doctor.logs import read_log
 from bellhouse.ops.doctor.prometheus import METERS, reading_of
 from bellhouse.ops.doctor.readings import facts_of_metrics, levers_of
@@ -48,6 +49,15 @@ def test_two_scrapes_say_what_happened_between_them() -> None:
     assert facts.gauge_ages == {"lags": 60.0}
     assert facts.imbalance == 0
     assert facts.provider("sendgrid").p95_s == 1.9
+
+
+def test_records_that_were_skipped_within_the_window_are_poisoned() -> None:
+    name = 'unreadable_records_total{topic="notifications.low"}'
+    facts = facts_of_metrics(between(parse(f"{name} 2.0\n"), parse(f"{name} 5.0\n"), 5.0), 1_000.0)
+    assert facts.unreadable == {"notifications.low": 3.0}
+    (cause,) = diagnose(facts, "unreadable-records").causes
+    assert cause.name == "PoisonedRecord"
+    assert cause.evidence == ("3 records could not be read within 5 s, and were skipped: notifications.low × 3.",)
 
 
 def test_labels_come_back_as_they_were() -> None:

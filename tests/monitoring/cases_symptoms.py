@@ -40,6 +40,12 @@ def answered(code: str, values: str, route: str = "/v1/notifications") -> dict[s
     return {f'http_requests_total{{route="{route}",code="{code}"}}': values}
 
 
+def skipped(topic: str, values: str, instance: str = "a") -> dict[str, str]:
+    """Records that could not be read."""
+    return {f'unreadable_records_total{{topic="{topic}",instance="{instance}"}}': values}
+
+
+STARTED = 'process_started_timestamp_seconds{role="bulk",instance="a"}'
 UP = {'up{job="bellhouse",instance="a"}': "1x60"}
 RATE = "NotificationDeliveryRateDropped"
 
@@ -89,6 +95,19 @@ DELIVERY: tuple[Case, ...] = (
     silent("at 900 an hour", "DLQGrowing", "warning", {'dead_letters_total{channel="email",reason="a"}': "0+15x120"}, "119m"),
     silent("when many were there before", "DLQGrowing", "warning",
            {'dead_letters_total{channel="email",reason="a"}': "90000x120"}, "119m"),
+    fires(
+        "RecordsUnreadable", "warning", {**skipped("notifications.normal", "0x5 1x30"), **skipped("deliveries.push.low", "0x35")},
+        'topic="notifications.normal"', not_at="4m", at="7m", name="one record that nobody can read is told of",
+    ),
+    fires(
+        "RecordsUnreadable", "warning",
+        {**skipped("notifications.low", "0x40"), **skipped("notifications.low", "_x20 4x20", "new"), STARTED: "0x40"},
+        'topic="notifications.low"', not_at="19m", at="22m",
+        name="what a new process skips before it is first looked at is told of",
+    ),
+    silent("when Prometheus has only just begun to look", "RecordsUnreadable", "warning",
+           {**skipped("notifications.low", "_x20 4x40"), STARTED: "_x20 0x40"}, "22m", "30m", "50m"),
+    silent("when it is long over", "RecordsUnreadable", "warning", skipped("notifications.low", "4x60"), "20m", "59m"),
     fires(
         "ProbeFailing", "critical",
         {'probe_results_total{channel="sms",outcome="timeout"}': "0+1x60", 'probe_results_total{channel="sms",outcome="confirmed"}':

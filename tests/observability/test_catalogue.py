@@ -49,6 +49,7 @@ OURS = {
     "callbacks_total": ("counter", "provider outcome"),
     "trace_spans_total": ("counter", "outcome"),
     "deliveries_expired_total": ("counter", "channel priority"),
+    "unreadable_records_total": ("counter", "topic"),
     "duplicates_total": ("counter", "stage"),
     "group_commit_size": ("histogram", ""),
     "group_commit_duration_seconds": ("histogram", ""),

@@ -108,6 +108,7 @@ CALLS: list[tuple[Callable[[Metrics], None], str, dict[str, str], float]] = [
         2,
     ),
     (lambda m: m.callback_delay("twilio", (30.0,)), "provider_callback_delay_seconds_sum", {"provider": "twilio"}, 30),
+    (lambda m: m.unreadable("notifications.low", 2), "unreadable_records_total", {"topic": "notifications.low"}, 2),
     (lambda m: m.repeated("deliver", 11), "duplicates_total", {"stage": "deliver"}, 11),
     (lambda m: m.spans("dropped", 3), "trace_spans_total", {"outcome": "dropped"}, 3),
     (lambda m: m.probed("sms", "timeout"), "probe_results_total", {"channel": "sms", "outcome": "timeout"}, 1),

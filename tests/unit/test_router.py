@@ -1,6 +1,7 @@
 """A router on a real store: what cannot be decided stops nobody behind it."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.policy import decide as policy
 from bellhouse.ports.log import deliveries_topic, notifications_topic
 from bellhouse.ports.store import StoreUnavailable
-from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
+from bellhouse.ports.telemetry import NullLogbook, NullTelemetry, Telemetry
 from bellhouse.route import router as room
 from bellhouse.route.router import Router
 from bellhouse.testing.clock import ManualClock
@@ -20,9 +21,20 @@ from bellhouse.testing.records import NOON, acceptance, found_tenant, notificati
 NORMAL = notifications_topic("normal")
 
 
-def _router(store: SqliteStore) -> Router:
+class Skipped(NullTelemetry):
+    """Counts the records that were skipped, by topic."""
+
+    def __init__(self) -> None:
+        self.by_topic: Counter[str] = Counter()
+
+    def unreadable(self, topic: str, n: int = 1) -> None:
+        self.by_topic[topic] += n
+
+
+def _router(store: SqliteStore, telemetry: Telemetry | None = None) -> Router:
     clock = ManualClock(NOON)
-    return Router("normal", store.route, store.catalogue, store.log, clock, NullTelemetry(), NullLogbook())
+    told = telemetry or NullTelemetry()
+    return Router("normal", store.route, store.catalogue, store.log, clock, told, NullLogbook())
 
 
 async def test_a_notification_that_cannot_be_decided_ends_with_its_reason(
@@ -40,12 +52,28 @@ async def test_a_notification_that_cannot_be_decided_ends_with_its_reason(
         return decide(item, *given)
 
     monkeypatch.setattr(room, "decide", poisoned)
-    await _router(store).route(await store.log.poll(NORMAL, 0, 10))
+    skipped = Skipped()
+    await _router(store, skipped).route(await store.log.poll(NORMAL, 0, 10))
+    assert skipped.by_topic == {NORMAL: 1}
     stories = [await store.insights.story(tenant, item.id) for item in items]
     states = [story.decision.state for story in stories if story is not None and story.decision is not None]
     assert states == ["planned", "suppressed", "planned"]
     assert len(await store.log.poll(deliveries_topic("push", "normal"), 0, 10)) == 2
     assert (await store.insights.ledger(None, NOON, True)).imbalance == 0
+    store.close()
+
+
+async def test_records_that_nobody_can_read_are_counted_and_what_is_behind_them_is_routed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "bellhouse.db", LocalDoorbell())
+    tenant, (recipient, *_) = await found_tenant(store.catalogue, store.recipients)
+    with store.database.write() as transaction:
+        for _ in range(2):
+            transaction.run("INSERT INTO log_notifications_normal (record) VALUES (?)", (b"\xc1",))
+    await store.ingest.accept([acceptance(notification(tenant, recipient))], NOON)
+    skipped = Skipped()
+    await _router(store, skipped).route(await store.log.poll(NORMAL, 0, 10))
+    assert skipped.by_topic == {NORMAL: 2}
+    assert len(await store.log.poll(deliveries_topic("push", "normal"), 0, 10)) == 1
     store.close()
 
 

@@ -295,6 +295,7 @@ class Lane:
                 claims.append(open_record(record.value, record.again))
             except msgspec.DecodeError as error:
                 self._parts.logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
+                self._parts.telemetry.unreadable(self._topic)
                 # There is no delivery to be put away; that there are such records shall be seen where dead letters are.
                 self._meter.dead_lettered("dead_lettered:unreadable")
         return claims

@@ -14,6 +14,7 @@ FAMILY: Final = "data"
 
 _POISON: Final = b"\xc1 no record"
 """No MessagePack begins with this byte."""
+_TABLES: Final = ("log_notifications_normal", "log_deliveries_push_normal")
 _PATIENCE_MS: Final = 5_000
 _EVERY_S: Final = 1.0
 _AT_ONCE: Final = 3
@@ -24,8 +25,8 @@ def _append(database: Path) -> None:
     try:
         connection.set_busy_timeout(_PATIENCE_MS)
         with connection:
-            for _ in range(_AT_ONCE):
-                connection.execute("INSERT INTO log_deliveries_push_normal (record) VALUES (?)", (_POISON,))
+            for table in _TABLES * _AT_ONCE:
+                connection.execute(f"INSERT INTO {table} (record) VALUES (?)", (_POISON,))
     finally:
         connection.close()
 
@@ -69,8 +70,8 @@ SCENARIOS: Final = (
     Scenario(
         "poisoned-record",
         FAMILY,
-        "Records that nobody can read are appended to the log of push.",
-        "DLQGrowing",
+        "Records that nobody can read are appended to the log, for the router and for the workers of push.",
+        "RecordsUnreadable",
         "warning",
         "PoisonedRecord",
         "stop whoever writes them; the rest has gone on all the time",

@@ -44,6 +44,7 @@ _LAG_OF_CHANNEL: Final = (
 )
 _OLDEST: Final = 'max by (stage, priority) (oldest_pending_seconds{{priority="{priority}"}}) > ${threshold}'
 _BREAKERS: Final = "max by (provider, channel) (circuit_breaker_state)"
+_UNREADABLE: Final = "unreadable_records_total"
 _API: Final = 'job=~"bellhouse(-api|-all)?"'
 
 ALERTS: Final[tuple[Alert, ...]] = (
@@ -177,6 +178,24 @@ or
         "More than $dead_letters deliveries an hour are given up. They wait to be replayed or discarded.",
         "dlq-growing",
         DELIVERY,
+    ),
+    Alert(
+        "RecordsUnreadable",
+        "warning",
+        f"""\
+sum by (topic) (increase({_UNREADABLE}[15m])) > 0
+or
+(
+  sum by (topic) ({_UNREADABLE} unless {_UNREADABLE} offset 15m) > 0
+  and on ()
+  count(process_started_timestamp_seconds offset 15m) > 0
+)""",
+        "1m",
+        "Records of {{ $labels.topic }} cannot be read, and are skipped",
+        "About {{ $value | humanize }} in a quarter of an hour. What they asked for is not sent and cannot be "
+        "replayed; what is behind them goes on. Most often one version writes what another cannot read.",
+        "unreadable-records",
+        BOOKS,
     ),
     Alert(
         "ProbeFailing",

@@ -224,6 +224,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("provider_verdicts_total", "provider verdict", "What the answers of providers meant.", ours=True),
     _counter("callbacks_total", "provider outcome", "Events of callbacks and what became of them.", ours=True),
     _counter("deliveries_expired_total", "channel priority", "Deliveries whose lifetime ended unsent.", ours=True),
+    _counter(
+        "unreadable_records_total", "topic", "Records of the log that nobody could read or decide, and were skipped.",
+        ours=True,
+    ),
     _counter("duplicates_total", "stage", "Work found done already: after a crash, or a key sent again.", ours=True),
     _counter(
         "trace_spans_total", "outcome", "Spans, and what became of them on their way to the collector.",

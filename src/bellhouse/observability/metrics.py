@@ -86,6 +86,7 @@ class Metrics:
         self._end_to_end = histogram["notification_end_to_end_seconds"]
         self._callbacks = counter["callbacks_total"]
         self._callback_seconds = histogram["provider_callback_delay_seconds"]
+        self._unreadable = counter["unreadable_records_total"]
         self._repeated = counter["duplicates_total"]
         self._cpu = counter["process_cpu_used_seconds_total"]
         self._probes = counter["probe_results_total"]
@@ -166,6 +167,9 @@ class Metrics:
 
     def spans(self, outcome: SpanOutcome, n: int = 1) -> None:
         self._counters["trace_spans_total"].add((outcome,), n)
+
+    def unreadable(self, topic: str, n: int = 1) -> None:
+        self._unreadable.add((topic,), n)
 
     def repeated(self, stage: Stage, n: int = 1) -> None:
         self._repeated.add((stage,), n)

@@ -97,6 +97,9 @@ class Telemetry(Protocol):
     def spans(self, outcome: SpanOutcome, n: int = 1) -> None:
         """Spans that the collector took, or that were dropped."""
 
+    def unreadable(self, topic: str, n: int = 1) -> None:
+        """Records of a topic that were skipped, because they could not be read or broke their own decision."""
+
     def repeated(self, stage: Stage, n: int = 1) -> None:
         """Work that a stage found done already: a record seen again after a crash, a key sent again by a caller."""
 
@@ -143,6 +146,7 @@ class NullTelemetry:
     end_to_end = _nothing
     callbacks = _nothing
     callback_delay = _nothing
+    unreadable = _nothing
     repeated = _nothing
     spans = _nothing
     probed = _nothing

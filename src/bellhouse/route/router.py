@@ -133,6 +133,7 @@ class Router:
         except Exception as error:
             # One that breaks the decision must not stop those behind it, with every start anew.
             self._logbook.note("error", "A notification cannot be decided", topic=self._topic, error=repr(error))
+            self._telemetry.unreadable(self._topic)
             reason = Reason("dead_lettered:unreadable", detail=repr(error))
             return Routed(notification, Decision("suppressed", now, (), (reason,)))
 
@@ -143,6 +144,7 @@ class Router:
                 opened.append((_decode(record.value), record.value))
             except msgspec.DecodeError as error:
                 self._logbook.note("error", "Unreadable record skipped", topic=self._topic, error=str(error))
+                self._telemetry.unreadable(self._topic)
         return opened
 
     async def _kinds(self, opened: Sequence[tuple[Notification, bytes]]) -> dict[tuple[TenantNo, str], _Kind]:

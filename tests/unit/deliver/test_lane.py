@@ -65,14 +65,18 @@ class Scripted:
 
 
 class Letters(NullTelemetry):
-    """Counts the dead letters that it is told of, by their reasons."""
+    """Counts the dead letters that it is told of, by their reasons, and the records that were skipped, by topic."""
 
     def __init__(self) -> None:
         self.letters: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
 
     def dead_lettered(self, channel: Channel, reason: str, n: int = 1) -> None:
         assert channel == "push"
         self.letters[reason] += n
+
+    def unreadable(self, topic: str, n: int = 1) -> None:
+        self.skipped[topic] += n
 
 
 class Stage:
@@ -194,6 +198,7 @@ async def test_a_record_that_nobody_can_read_is_left_out_and_seen_where_dead_let
     await stage.until(lambda: stage.ended({"sent": 2}))
     await stage.until(lambda: stage.telemetry.letters)
     assert stage.telemetry.letters == {"dead_lettered:unreadable": 3}
+    assert stage.telemetry.skipped == {"deliveries.push.normal": 3}
 
 
 async def test_a_provider_that_cannot_even_check_a_message_leaves_no_delivery_behind(stage: Stage) -> None:

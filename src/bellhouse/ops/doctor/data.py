@@ -19,6 +19,12 @@ def poisoned(facts: Facts) -> Iterator[Cause]:
             if count:
                 words = facts.log.details.get(message, "")
                 evidence.append(f'The log says "{message}" {count} times{f", last {words}" if words else ""}.')
+    skipped = sum(facts.unreadable.values())
+    if skipped:
+        evidence.append(
+            f"{plural(skipped, 'record')} could not be read within {span(facts.window_s)}, and were skipped: "
+            f"{tally(facts.unreadable)}."
+        )
     if facts.undecidable:
         evidence.append(f"{plural(facts.undecidable, 'notification')} broke their own decision.")
     unreadable = "dead_lettered:unreadable"

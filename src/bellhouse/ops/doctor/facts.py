@@ -206,6 +206,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Refused at the door within the window, by reason."""
     letters_grown: Mapping[str, float] = {}
     """Dead letters made within the window, by reason."""
+    unreadable: Mapping[str, float] = {}
+    """Records skipped within the window, because nobody can read or decide them, by topic."""
     letters_open: Mapping[str, float] = {}
     """Open dead letters, by channel."""
     levers: tuple[LeverFacts, ...] = ()

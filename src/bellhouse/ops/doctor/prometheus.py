@@ -15,7 +15,7 @@ _GAUGES: Final = (
 _COUNTERS: Final = (
     "provider_verdicts_total", "provider_requests_total", "notifications_sent_total", "callbacks_total",
     "notifications_routed_total", "notifications_received_total", "notifications_rejected_total",
-    "dead_letters_total", "probe_results_total", "provider_latency_seconds_bucket",
+    "dead_letters_total", "unreadable_records_total", "probe_results_total", "provider_latency_seconds_bucket",
 )  # fmt: skip
 _SUMMED: Final = {"provider_latency_seconds_bucket": "sum by (le, provider) "}
 _BEFORE: Final = "before:"

@@ -55,6 +55,7 @@ def facts_of_metrics(reading: Reading, at: float) -> Facts:
         received=reading.sums("notifications_received_total", "priority"),
         rejected=reading.sums("notifications_rejected_total", "reason"),
         letters_grown=reading.sums("dead_letters_total", "reason"),
+        unreadable=reading.sums("unreadable_records_total", "topic"),
         letters_open={labels.get("channel", ""): value for labels, value in reading.gauges("dead_letters") if value},
         imbalance=reading.gauge("ledger_imbalance") or 0.0,
         gauge_ages=_ages(reading, at),

@@ -25,6 +25,7 @@ FIRST: Final[Mapping[str, tuple[CauseName, ...]]] = {
         "BadTemplateVersion", "PoisonedRecord", "CredentialExpired", "BalanceZero", "DeadLettersGrowing",
         "ProviderOutage",
     ),
+    "unreadable-records": ("PoisonedRecord", "DeadLettersGrowing", "LedgerImbalance"),
     "not-accepting": ("NotAccepting", *_ENGINES, "DegradedStep", "PartitionsMissing", "CrashLoop"),
     "accepting-but-not-sending": (
         "KafkaDown", "PausedByOperator", *_PROCESSES, "AllProvidersDown", "BreakerForced", "RateLeverTooLow",
