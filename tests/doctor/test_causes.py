@@ -259,6 +259,15 @@ CASES: dict[str, tuple[str, Facts]] = {
             lanes=(LaneFacts("deliveries.push.normal", 4_000, 3_500),),
         ),
     ),
+    "campaign beside a rate lever that holds nothing back": (
+        "CampaignBacklog",
+        replace(
+            HEALTHY,
+            levers=(LeverFacts("rate", "fcm sends at most 20,000 a second", provider="fcm", rate=20_000.0),),
+            lanes=(LaneFacts("deliveries.push.low", 900_000, 880_000),),
+            sent={"push": 20_000.0},
+        ),
+    ),
     "degraded": (
         "DegradedStep",
         replace(

@@ -8,8 +8,11 @@ from bellhouse.drills.stage import Stage
 FAMILY: Final = "queue"
 
 _CAMPAIGN: Final = 3_000
-_HOUR: Final = 8_000
+_MILLION: Final = 1_000_000
 _HOUR_S: Final = 60.0
+_FAST: Final = 20_000
+"""More pushes a second than go out anywhere: the campaign drains as fast as the machine can."""
+_DRAINS_S: Final = 1_200.0
 _FLOOD: Final = 6_000
 _WIDE: Final = 3_000
 _HOT: Final = "hot"
@@ -20,7 +23,8 @@ async def _campaign(stage: Stage) -> None:
 
 
 async def _large_campaign(stage: Stage) -> None:
-    await stage.load.flood("promo", "push", _HOUR)
+    await stage.act("/v1/levers/rate", provider="fcm", rate=_FAST)
+    stage.begin(stage.load.flood("promo", "push", _MILLION))
 
 
 async def _nothing(stage: Stage) -> None:
@@ -30,7 +34,9 @@ async def _nothing(stage: Stage) -> None:
 
 async def _an_hour(stage: Stage) -> None:
     await stage.clock.sleep(_HOUR_S)
-    await stage.drained()
+    await stage.through()
+    await stage.drained(_DRAINS_S)
+    await stage.act("/v1/levers/rate", provider="fcm")
 
 
 async def _second_tenant(stage: Stage) -> None:
@@ -66,7 +72,7 @@ SCENARIOS: Final = (
     Scenario(
         "healthy-hour",
         FAMILY,
-        "Nothing: for an hour, scaled, a large campaign of low drains beside everything else.",
+        "Nothing: a campaign of 1,000,000 low drains beside everything else, for an hour, scaled, or longer.",
         "QueueBacklogCampaign",
         "info",
         "CampaignBacklog",

@@ -160,6 +160,11 @@ class Stage:
         """Let something go on beside everything else until `end`."""
         self._going.append(asyncio.create_task(going))
 
+    async def through(self) -> None:
+        """Wait until what goes on beside has come to its end. Raises what it raised."""
+        going, self._going = self._going, []
+        await asyncio.gather(*going)
+
     async def end(self) -> None:
         """End what goes on beside; lawful when nothing does."""
         going, self._going = self._going, []
@@ -187,13 +192,13 @@ class Stage:
         settings = load({"data": self.house.data}).settings
         return make_key(settings, name, "production", ("send", "manage"), "drill")[1]
 
-    async def drained(self) -> None:
-        """Wait until little lies about, for as long as a minute."""
+    async def drained(self, patience_s: float = 60.0) -> None:
+        """Wait until little lies about, or for `patience_s`."""
 
         async def little() -> bool:
             return await self.backlog() <= LITTLE
 
-        await until(little, self.clock)
+        await until(little, self.clock, patience_s)
 
     def free(self, share: float | None) -> None:
         """What share of its disk the house sees to be free; None for what is."""

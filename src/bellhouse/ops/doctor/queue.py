@@ -10,6 +10,8 @@ LATE_S = {"critical": 10.0, "high": 30.0, "normal": 120.0, "low": 600.0}
 _MUCH = 1_000
 _HOT = 0.6
 _FEW = 20
+_NEAR = 0.5
+"""What goes out at this share of a rate may be held back by it: the rate is shared, and begins with a reserve."""
 _WHY = ' --why "it may go on"'
 
 
@@ -46,8 +48,9 @@ def rate_lever(facts: Facts) -> Iterator[Cause]:
         waiting = sum(lane.lag for lane in facts.lanes if lane.channel in channels)
         held = sum(one.count for one in facts.waits if one.reason == "waiting:throttled")
         growing = any(lane.channel in channels and _grows(lane) for lane in facts.lanes)
-        if not waiting and not held:
-            continue
+        sent = sum(facts.sent.get(channel, 0.0) for channel in channels)
+        if not held and (not waiting or sent < _NEAR * lever.rate * facts.window_s):
+            continue  # what goes out would go out without it
         took = f", {span(waiting / lever.rate)} at this rate" if waiting and lever.rate else ""
         evidence = [_lever_words(lever), f"{plural(waiting, 'record')} wait for {', '.join(channels)}{took}."]
         if held:
