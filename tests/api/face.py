@@ -35,9 +35,14 @@ class Counted(NullTelemetry):
     def __init__(self) -> None:
         self.reasons: list[str] = []
         self.answers: list[tuple[str, int]] = []
+        self.whole = 0
+        """Requests that degraded mode turned away whole."""
 
     def rejected(self, reason: str, n: int = 1) -> None:
         self.reasons += [reason] * n
+
+    def turned_away(self) -> None:
+        self.whole += 1
 
     def http_requests(self, route: str, code: int, seconds: Iterable[float]) -> None:
         self.answers += [(route, code) for _ in seconds]

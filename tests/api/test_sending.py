@@ -321,6 +321,7 @@ class TestLimits:
         ]
         assert answer.status == 202
         assert face.telemetry.reasons == ["required", "degraded", "degraded"]
+        assert face.telemetry.whole == 0
 
     async def test_a_batch_of_which_nothing_is_taken_is_refused_whole(self, face: Face) -> None:
         face.strain(60)
@@ -328,6 +329,7 @@ class TestLimits:
         answer = await face.call("POST", "/v1/notifications/batch", batch)
         assert (answer.problem.code, answer.headers["retry-after"]) == ("degraded", "5")
         assert face.telemetry.reasons == ["degraded"] * 3
+        assert face.telemetry.whole == 1
 
     async def test_a_dry_run_is_answered_on_every_step(self, face: Face) -> None:
         face.strain(100)

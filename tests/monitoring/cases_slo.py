@@ -69,7 +69,7 @@ def _quiet() -> tuple[Case, ...]:
         silent("without traffic", name, "critical", {**answered("202", "9x90"), **answered("500", "9x90")}, "60m"),
         silent("while low is refused", name, "critical",
                {**answered("202", "0+100x90"), **answered("503", "0+900x90"),
-                'notifications_rejected_total{reason="degraded"}': "0+900x90"}, "60m"),
+                "http_turned_away_total": "0+900x90"}, "60m"),
         silent("while it is not ready", name, "critical",
                {**answered("202", "0+100x90"), **answered("503", "0+900x90", "/readyz")}, "60m"),
     )  # fmt: skip

@@ -22,7 +22,7 @@ HEALTHY = {
     **told.UP,
     **told.answered("202", "0+6000x60"),
     **told.answered("503", "0+60x60"),
-    'notifications_rejected_total{reason="degraded"}': "0+60x60",
+    "http_turned_away_total": "0+60x60",
     'ingest_degraded_step{role="api"}': "1x60",
     **told.validated("0+6000x60"),
     **told.routed("push", "0+20000x60"),

@@ -27,6 +27,7 @@ PROMISED = {
 OURS = {
     "http_requests_total": ("counter", "route code"),
     "http_request_duration_seconds": ("histogram", "route"),
+    "http_turned_away_total": ("counter", ""),
     "notifications_suppressed_total": ("counter", "reason channel"),
     "dead_letters_total": ("counter", "channel reason"),
     "dead_letters": ("gauge", "channel"),

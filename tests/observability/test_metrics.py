@@ -33,6 +33,7 @@ CALLS: list[tuple[Callable[[Metrics], None], str, dict[str, str], float]] = [
         {"route": "/v1/notifications"},
         2,
     ),
+    (lambda m: m.turned_away(), "http_turned_away_total", {}, 1),
     (lambda m: m.degraded(2), "ingest_degraded_step", {"role": "bulk"}, 2),
     (lambda m: m.committed(64, 0.004), "group_commit_size_sum", {}, 64),
     (lambda m: m.committed(64, 0.004), "group_commit_duration_seconds_bucket", {"le": "0.005"}, 1),

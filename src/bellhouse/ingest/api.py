@@ -252,6 +252,8 @@ class IngestApi:
     def _refuse(self, error: Problem | StoreUnavailable) -> Reply:
         problem = error if isinstance(error, Problem) else store_problem(error)
         self._telemetry.rejected(_reason_of(problem))
+        if problem.code == "degraded":
+            self._telemetry.turned_away()
         return problem_reply(problem)
 
     def _time(self, route: str, status: int, started: float) -> None:

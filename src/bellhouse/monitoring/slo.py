@@ -80,14 +80,17 @@ BURNS: Final = (
 )
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
-REFUSED: Final = 'sum(rate(notifications_rejected_total{reason="degraded"}[$window]))'
-"""What degraded mode turns away, the least urgent first, by a 503: it is meant, and nobody is to be woken by it."""
+REFUSED: Final = "sum(rate(http_turned_away_total[$window]))"
+"""Requests that degraded mode turns away, the least urgent first, by a 503: it is meant, and nobody is to be woken by
+it. Requests and not what is in them: a batch of a thousand is one 503."""
+_FOR_US: Final = 'route!~"/readyz|/healthz|/metrics"'
+ERRORS: Final = f'http_requests_total{{code=~"5..",{_FOR_US}}}'
 FAILED: Final = f"""\
 clamp_min(
-  sum(rate(http_requests_total{{code=~"5..",route!~"/readyz|/healthz|/metrics"}}[$window]))
+  sum(rate({ERRORS}[$window]))
   - ({REFUSED} or vector(0)),
 0)"""
-ASKED: Final = 'sum(rate(http_requests_total{route!~"/readyz|/healthz|/metrics"}[$window]))'
+ASKED: Final = f"sum(rate(http_requests_total{{{_FOR_US}}}[$window]))"
 
 _ACCEPTING: Final = "/v1/notifications"
 _HEARD_AT_ONCE: Final = 'channel=~"push|in_app",priority=~"critical|high"'

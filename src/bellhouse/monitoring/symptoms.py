@@ -56,6 +56,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
   {slo.FAILED.replace("$window", "5m")}
   / {slo.ASKED.replace("$window", "5m")}
 ) > $error_share
+and
+sum(increase({slo.ERRORS}[5m])) >= $error_requests
 or
 absent(up{{{_API}}} == 1)
 or

@@ -18,6 +18,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery_rate: Annotated[float, _is("Of all attempts, the share that a provider accepts.")] = 0.95
     delivery_attempts: Annotated[float, _is("In five minutes: of fewer attempts a share says nothing.")] = 5
     error_share: Annotated[float, _is("Of all requests, those that fail by our fault: nothing is accepted.")] = 0.5
+    error_requests: Annotated[float, _is("In five minutes: of fewer that fail a share says nothing.")] = 5
     refused_step: Annotated[float, _is("The step of degraded mode from which on `high` is refused.")] = 3
     queue_records: Annotated[float, _is("Records that wait, in all queues together.")] = 1_000_000
     critical_waits_s: Annotated[float, _is("How long the oldest of critical may wait.")] = 60

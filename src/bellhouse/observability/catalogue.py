@@ -190,6 +190,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("http_requests_total", "route code", "Requests answered by the API.", ours=True),
     _histogram("http_request_duration_seconds", "route", "How long the API took to answer.", ours=True),
     _counter(
+        "http_turned_away_total", "", "Requests that degraded mode turned away whole, each by one 503.", ours=True
+    ),
+    _counter(
         "notifications_suppressed_total", "reason channel", "Deliveries that were not planned, and why.",
         reason=SUPPRESSION_REASON, ours=True,
     ),

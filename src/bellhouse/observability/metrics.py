@@ -67,6 +67,7 @@ class Metrics:
         self._rejected = counter["notifications_rejected_total"]
         self._http_requests = counter["http_requests_total"]
         self._http_seconds = histogram["http_request_duration_seconds"]
+        self._turned_away = counter["http_turned_away_total"]
         self._commit_size = histogram["group_commit_size"]
         self._commit_seconds = histogram["group_commit_duration_seconds"]
         self._produced = counter["kafka_messages_produced_total"]
@@ -107,6 +108,9 @@ class Metrics:
     def http_requests(self, route: str, code: int, seconds: Sequence[float]) -> None:
         self._http_requests.add((route, str(code)), len(seconds))
         self._http_seconds.observe((route,), seconds)
+
+    def turned_away(self) -> None:
+        self._turned_away.add((), 1)
 
     def degraded(self, step: int) -> None:
         self._gauges["ingest_degraded_step"].set((self.role,), step)

@@ -49,6 +49,9 @@ class Telemetry(Protocol):
     def http_requests(self, route: str, code: int, seconds: Sequence[float]) -> None:
         """Answered requests of a route (its template, such as `/v1/notifications/{id}`), one duration for each."""
 
+    def turned_away(self) -> None:
+        """A request was answered 503 by degraded mode, whatever it held."""
+
     def degraded(self, step: int) -> None:
         """How far ingest protects the backlog: 0 takes everything, each step refuses more."""
 
@@ -127,6 +130,7 @@ class NullTelemetry:
     received = _nothing
     validated = _nothing
     rejected = _nothing
+    turned_away = _nothing
     http_requests = _nothing
     degraded = _nothing
     committed = _nothing
