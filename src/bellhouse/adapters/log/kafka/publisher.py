@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from bellhouse.adapters.log.kafka.config import Clusters, KafkaConfig, producing, topic_name
 from bellhouse.adapters.log.kafka.notes import Notes, is_fatal
 from bellhouse.adapters.log.kafka.reach import Reach
-from bellhouse.ports.log import PRIORITY_OF, Record
+from bellhouse.ports.log import PRIORITY_OF, LogUnavailable, Record
 
 _BULK_LINGER_MS: Final = 5
 _CRITICAL_LINGER_MS: Final = 0
@@ -19,6 +19,8 @@ _IN_FLIGHT_BYTES: Final = 64 * 1_048_576
 _RECORD_BYTES: Final = 200
 """What a record costs in memory beside its value."""
 _POLL_S: Final = 0.1
+_PURGED_WITHIN_S: Final = 1.0
+"""How long telling of what a producer has thrown away may take."""
 
 
 class KafkaPublisher:
@@ -90,6 +92,9 @@ class _Line:
             while self._bytes and self._bytes + size > _IN_FLIGHT_BYTES:
                 self._room.clear()
                 await self._room.wait()
+            if self._stopping or self.broken:
+                # Its thread may not hear any more what becomes of it.
+                raise LogUnavailable("unreachable", "the producer was given up or closed meanwhile; try again")
             self._bytes += size
             batch = _Batch()
             batch.finished.add_done_callback(lambda _: self._left(size))
@@ -102,7 +107,7 @@ class _Line:
             raise down
 
     def retire(self) -> None:
-        """Have the thread end when it has told the rest."""
+        """Have the thread end when every append has its answer."""
         self._stopping = True
 
     async def stop(self) -> None:
@@ -128,10 +133,22 @@ class _Line:
 
     def _hear(self) -> None:
         while not self._stopping:
-            self._producer.poll(_POLL_S)
-            if self._unheard is not None:
-                self._look(self._unheard)
-        self._producer.flush(self._config.request_timeout_s + 1)
+            try:
+                self._producer.poll(_POLL_S)
+                if self._unheard is not None:
+                    self._look(self._unheard)
+                if self.broken:
+                    self._give_up()
+            except Exception as error:  # without this thread no append would ever be answered again
+                self._notes.warn("Kafka: a producer's thread failed", error)
+        if self._producer.flush(self._config.request_timeout_s + 1):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Fail what is on its way, rather than have its senders wait until its time is over: another producer would
+        take it at once. The cluster may have it already, and gets it twice then."""
+        self._producer.purge(blocking=False)
+        self._producer.flush(_PURGED_WITHIN_S)
 
     def _look(self, topic: str) -> None:
         """Be broken where the producer does not find its cluster any more."""
