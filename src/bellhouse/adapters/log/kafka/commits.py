@@ -43,8 +43,13 @@ class Commits:
             return
         self._next_at = now + _EVERY_S
         due = self._assignment.due()
-        if due:
+        if not due:
+            return
+        try:
             self._consumer.commit(offsets=self._behind(due), asynchronous=True)
+        except KafkaException as error:
+            self._assignment.unsent(due)
+            self._notes.warn(f"Kafka: committing positions of {self._topic} failed", error)
 
     def send_now(self, partitions: Sequence[int]) -> None:
         """Send what is done of these and wait until the group has it; what it does not take is only noted."""

@@ -81,25 +81,28 @@ class Member:
 
     def _join(self) -> None:
         try:
-            self._consumer = Consumer(
+            consumer: Consumer = Consumer(
                 self._settings,
-                error_cb=self._failed,
+                error_cb=lambda error: self._failed(consumer, error),
                 on_commit=self._answered,
                 logger=self._notes,
             )
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
+        self._consumer = consumer
         self._away = True
         self._commits = Commits(self._config, self._consumer, self._topic, self._assignment, self._clock, self._notes)
         self._marks = Marks(self._consumer, self._topic, self._assignment, self._clock, self._notes)
         try:
-            found = self._consumer.list_topics(self._topic, timeout=self._config.request_timeout_s).topics[self._topic]
-            if found.error is not None:
-                raise KafkaException(found.error)
-            self._consumer.subscribe([self._topic], on_assign=self._came, on_revoke=self._revoked, on_lost=self._lost)
+            topics = consumer.list_topics(self._topic, timeout=self._config.request_timeout_s).topics
+            if self._topic not in topics:  # a broker that comes or goes may know of nothing
+                raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+            if topics[self._topic].error is not None:
+                raise KafkaException(topics[self._topic].error)
+            consumer.subscribe([self._topic], on_assign=self._came, on_revoke=self._revoked, on_lost=self._lost)
         except KafkaException as error:
-            self._consumer.poll(0)  # has it tell what it knows about the reasons
-            self._consumer.close()
+            consumer.poll(0)  # has it tell what it knows about the reasons
+            consumer.close()
             raise self._notes.unavailable(error) from error
 
     def ask(self, act: Callable[[], None]) -> bool:
@@ -142,7 +145,7 @@ class Member:
                 self._commits.send_what_is_due()
                 self._marks.set()
                 self._read()
-            except (KafkaException, RuntimeError) as error:
+            except Exception as error:  # without this thread the reader would stand still, and nobody would know
                 self._notes.warn(f"Kafka: reading {self._topic} failed", error)
                 self._room.wait(_POLL_S)
         self._leave()
@@ -173,8 +176,6 @@ class Member:
         if self._clock.monotonic() < self._failed_at + self._config.session_timeout_s:
             self._room.wait(_POLL_S)
             return
-        self._failed_at = self._clock.monotonic()
-        self._consumer.close()
         self._join_as_another()
 
     def _is_cut_off(self) -> bool:
@@ -187,16 +188,15 @@ class Member:
         return cut_off
 
     def _join_anew(self) -> None:
-        """Put another consumer in the place of one that is cut off, and close that beside: closing waits for its last
-        commit, of which it will not hear."""
+        """Put another consumer in the place of one that is cut off."""
         self._notes.warn(f"Kafka: a reader of {self._topic} joins its group anew", "its client had lost the cluster")
-        cut_off = self._consumer
-        self._failed_at = self._clock.monotonic()
         self._join_as_another()
-        Thread(target=cut_off.close, name="kafka-cut-off", daemon=True).start()
 
     def _join_as_another(self) -> None:
-        """Join with a new consumer, to which nothing of the old one's belongs; `failure` says whether it worked."""
+        """Join with a new consumer, to which nothing of the old one's belongs; `failure` says whether it worked. The
+        old one is closed beside: closing waits for its last commit, of which it may never hear."""
+        old = self._consumer
+        self._failed_at = self._clock.monotonic()
         self._assignment.left(self._assignment.partitions)
         self._stalled = False
         try:
@@ -205,6 +205,8 @@ class Member:
             self.failure = down
         else:
             self.failure = None
+        if self._consumer is not old:
+            Thread(target=old.close, name="kafka-replaced", daemon=True).start()
 
     def _fetch(self) -> None:
         # `consume` alone would wait until it has all or its time is over; `poll` returns with the first.
@@ -217,7 +219,7 @@ class Member:
             if error is None:
                 messages.append(message)
             else:
-                self._failed(error)
+                self._failed(self._consumer, error)
         self._assignment.add(messages)
         self._wake()
 
@@ -263,7 +265,9 @@ class Member:
         if ours:
             self._take_over(partitions)
 
-    def _came(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _came(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:  # one that another has replaced, and that is being closed
+            return
         self._away = False
         self._take_over([p.partition for p in partitions])
 
@@ -319,9 +323,9 @@ class Member:
 
     # --- words ---
 
-    def _failed(self, error: KafkaError) -> None:
+    def _failed(self, consumer: Consumer, error: KafkaError) -> None:
         self._notes.error(error)
-        if is_fatal(error) and self.failure is None:
+        if is_fatal(error) and self.failure is None and consumer is self._consumer:
             self._failed_at = self._clock.monotonic()
             self.failure = self._notes.unavailable(error)
             self._wake()

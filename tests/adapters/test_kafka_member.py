@@ -1,0 +1,170 @@
+"""A reader's thread outlives what its consumer does to it, and hears nothing of one that another has replaced."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from bellhouse.adapters.clock import SystemClock
+from bellhouse.adapters.log.kafka import KafkaConfig, member
+from bellhouse.adapters.log.kafka.notes import Notes
+from bellhouse.adapters.log.kafka.reader import KafkaReader
+from bellhouse.ports.telemetry import NullLogbook
+from bellhouse.testing.log_suite import NORMAL, behind, eventually, read, values_of
+
+FATAL = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
+
+
+class Client:
+    """Stands in for a consumer: it is given its one partition at once, and what the test puts into `comes`."""
+
+    def __init__(self, _: object, error_cb: Callable[[KafkaError], None], **__: object) -> None:
+        self.error_cb = error_cb
+        self.comes: list[Any] = []
+        self.raises: list[Exception] = []
+        self.refuses: list[Exception] = []
+        self.committed_to: list[int] = []
+        self.closed = False
+        self.on_assign: Callable[[Any, list[TopicPartition]], None] | None = None
+        self._joined = False
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={})})
+
+    def subscribe(self, topics: list[str], on_assign: Any, **_: object) -> None:
+        self._partitions = [TopicPartition(topic, 0) for topic in topics]
+        self.on_assign = on_assign
+
+    def poll(self, timeout: float) -> Any:
+        if self.raises:
+            raise self.raises.pop()
+        if not self._joined and self.on_assign is not None:
+            self._joined = True
+            self.on_assign(self, self._partitions)
+        return self.comes.pop(0) if self.comes else None
+
+    def consume(self, count: int, timeout: float) -> list[Any]:
+        return []
+
+    def memberid(self) -> str:
+        return "" if self.closed else "member"
+
+    def commit(self, offsets: Sequence[TopicPartition], asynchronous: bool) -> Sequence[TopicPartition]:
+        if asynchronous and self.refuses:
+            raise self.refuses.pop()
+        self.committed_to += [place.offset for place in offsets]
+        return offsets
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("incremental_assign", "incremental_unassign", "pause", "resume"):
+            return lambda partitions: partitions
+        raise AttributeError(name)
+
+    def unsubscribe(self) -> None:
+        self.closed = True
+
+    def assignment(self) -> list[TopicPartition]:
+        return []
+
+
+def message(offset: int) -> Any:
+    return SimpleNamespace(
+        error=lambda: None, partition=lambda: 0, offset=lambda: offset, value=lambda: str(offset).encode()
+    )
+
+
+class Lost:
+    """What says of a client whether it has lost its cluster."""
+
+    def __init__(self) -> None:
+        self.clients: list[object] = []
+
+    def is_lost_to(self, client: object, _: str) -> bool:
+        return client in self.clients
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
+    """Every consumer that is made, in order."""
+    made: list[Client] = []
+
+    def make(*args: Any, **settings: Any) -> Client:
+        made.append(Client(*args, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(member, "Consumer", make)
+    monkeypatch.setattr(member, "Marks", lambda *_: SimpleNamespace(set=_nothing, set_at_once=_nothing))
+    monkeypatch.setattr(member, "_LOOK_S", 0.0)
+    return made
+
+
+def _nothing() -> None: ...
+
+
+@pytest.fixture
+async def reader(clients: list[Client]) -> AsyncIterator[KafkaReader]:
+    config, clock = KafkaConfig(brokers=("127.0.0.1:1",)), SystemClock()
+    reader = KafkaReader(config, NORMAL, clock, Notes(config, clock, NullLogbook()), Lost())  # type: ignore[arg-type]  # stands in
+    await reader.start()
+    assert len(clients) == 1
+    yield reader
+    await reader.stop()
+
+
+async def _replace(reader: KafkaReader, clients: list[Client]) -> tuple[Client, Client]:
+    """Have the consumer replaced as one that has lost its cluster; the old and the new."""
+    old = clients[-1]
+    reader._member._reach.clients.append(old)  # type: ignore[attr-defined]  # stands in
+    reader._member._away = True
+
+    async def replaced() -> bool:
+        return len(clients) == 2 and old.closed and bool(reader._assignment.partitions)
+
+    await eventually(replaced)
+    return old, clients[-1]
+
+
+async def test_whatever_a_consumer_raises_the_reader_goes_on(reader: KafkaReader, clients: list[Client]) -> None:
+    (client,) = clients
+    client.raises = [KeyError("topic"), RuntimeError("closed"), KafkaException(KafkaError(KafkaError._TRANSPORT))]
+    client.comes = [message(0)]
+    assert values_of(await read(reader, 1)) == [0]
+
+
+async def test_a_position_that_could_not_be_sent_is_sent_again(reader: KafkaReader, clients: list[Client]) -> None:
+    (client,) = clients
+    client.refuses = [KafkaException(KafkaError(KafkaError._STATE))]
+    client.comes = [message(0)]
+    await reader.commit(behind(await read(reader, 1)))
+
+    async def committed() -> bool:
+        return client.committed_to == [1]
+
+    await eventually(committed)
+
+
+async def test_a_consumer_that_another_has_replaced_puts_nobody_out(reader: KafkaReader, clients: list[Client]) -> None:
+    old, new = await _replace(reader, clients)
+    old.error_cb(FATAL)
+    new.comes = [message(7)]
+    assert values_of(await read(reader, 1)) == [7]
+
+
+async def test_partitions_that_come_to_a_replaced_consumer_are_not_taken_for_the_readers(
+    reader: KafkaReader, clients: list[Client]
+) -> None:
+    old, _ = await _replace(reader, clients)
+    assert old.on_assign is not None
+    old.on_assign(old, [TopicPartition(NORMAL, 3)])
+    assert reader._assignment.partitions == [0]
+
+
+async def test_a_fatal_error_of_the_consumer_itself_puts_it_out(reader: KafkaReader, clients: list[Client]) -> None:
+    clients[0].error_cb(FATAL)
+    assert reader._member.failure is not None
+    assert "`instance` of its own" in reader._member.failure.remedy
