@@ -76,6 +76,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "user_id empty": ({"user_id": ""}, "user_id", "too_short"),
     "a key of 300 characters": ({"idempotency_key": "k" * 300}, "idempotency_key", "too_long"),
     "a collapse key of 300 characters": ({"collapse_key": "k" * 300}, "collapse_key", "too_long"),
+    "a campaign with a space": ({"campaign": "spring sale"}, "campaign", "invalid_format"),
     "data too deep": ({"data": nested(9)}, "data", "too_deep"),
     "data too large": ({"data": {"text": "x" * 20_000}}, "data", "too_large"),
     "a moment without zone": ({"send_at": "2026-11-23T05:00:00"}, "send_at", "invalid_format"),

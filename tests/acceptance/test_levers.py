@@ -112,6 +112,39 @@ def test_a_paused_type_blocks_nobody_behind_it_and_survives_the_death_of_its_wor
     house.balances()
 
 
+def test_a_paused_campaign_waits_through_a_kill_while_the_same_type_goes_on_and_all_of_it_arrives(
+    house: House, client: Client
+) -> None:
+    ada = person(client)
+    pull(house, "pause", "--campaign", "spring-sale")
+    assert [lever["scope"] for lever in house.cli_json("levers")["levers"]] == ["campaign=spring-sale"]
+    data = [argument for name, value in DATA.items() for argument in ("--set", f"{name}={value}")]
+    by_command = house.cli_json("send", ada.id, "order", *data, "--channel", "push", "--campaign", "spring-sale")["id"]
+    held = [by_command, *send_all(client, 4, channels=["push"], campaign="spring-sale")]
+    others = [
+        *send_all(client, 3, channels=["push"]),
+        *send_all(client, 3, channels=["push"], campaign="summer-sale"),
+    ]
+    wait_until(lambda: arrived(client, others, "push"))
+    wait_until(lambda: all(_is_held(client, identifier) for identifier in held))
+    house.kill("bulk" if "bulk" in house.roles() else "push")
+    after = send_all(client, 2, channels=["push"], campaign="spring-sale")
+    others = send_all(client, 3, channels=["push"])
+    wait_until(lambda: arrived(client, others, "push"), 60)
+    wait_until(lambda: all(_is_held(client, identifier) for identifier in after))
+    told = house.cli_json("why", by_command)["sentences"]
+    assert told[0] == "It belongs to the campaign spring-sale."
+    assert any("campaign=spring-sale has been paused since" in line and "a test" in line for line in told)
+    house.cli_json("resume", "--campaign", "spring-sale", "--why", "over")
+    wait_until(lambda: arrived(client, [*held, *after], "push"))
+    acts = house.cli_json("audit", "--limit", "2")["acts"]
+    assert [(act["act"], act["scope"]) for act in acts] == [
+        ("resume", "campaign=spring-sale"),
+        ("pause", "campaign=spring-sale"),
+    ]
+    house.balances()
+
+
 def _is_held(client: Client, identifier: str) -> bool:
     history = of(client.story(identifier), "push")["history"]
     return any(step["reason"]["code"] == "waiting:paused" for step in history if step.get("reason"))

@@ -148,3 +148,28 @@ async def test_the_story_of_what_waits_says_that_it_is_paused_by_whom_and_why(fa
     await face.call("POST", RESUME, {"type": ASKED["type"]})
     story = (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/why")).json["sentences"]
     assert not any("paused" in line for line in story)
+
+
+async def test_a_campaign_is_paused_and_resumed_by_its_name_and_its_story_says_so(face: Face) -> None:
+    mine, _ = await _planned(face, campaign="spring-sale")
+    other, _ = await _planned(face)
+    answer = (await face.call("POST", PAUSE, {"campaign": "spring-sale", "why": "a wrong price"})).json
+    assert [warning for warning in answer["warnings"] if "misspelt" in warning and "'spring-sale'" in warning]
+    assert not any("critical" in warning for warning in answer["warnings"])
+    assert await _pulled(face) == [("pause", "campaign=spring-sale", "")]
+    told = [
+        (await face.call("GET", f"/v1/notifications/{to_text(note.id)}/why")).json["sentences"]
+        for note in (mine, other)
+    ]
+    assert told[0][0] == "It belongs to the campaign spring-sale."
+    assert any("campaign=spring-sale has been paused since" in line and "a wrong price" in line for line in told[0])
+    assert not any("paused" in line or "campaign" in line for line in told[1])
+    assert (await face.call("POST", RESUME, {"campaign": "spring"})).json["outcome"] == "unchanged"
+    assert (await face.call("POST", RESUME, {"campaign": "spring-sale"})).json["outcome"] == "changed"
+    assert await _pulled(face) == []
+    assert [act[:2] for act in await _acts(face)] == [(act, "campaign=spring-sale") for act in ("resume", "pause")]
+
+
+@pytest.mark.parametrize("path", [PAUSE, RESUME])
+async def test_a_campaign_that_none_can_be_is_refused(face: Face, path: str) -> None:
+    assert (await face.call("POST", path, {"campaign": "spring sale"})).faults == {"campaign": "invalid_format"}

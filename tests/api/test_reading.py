@@ -181,10 +181,10 @@ async def test_a_preview_shows_what_would_go_out(face: Face) -> None:
     assert lacking["channels"]["push"]["error"]["code"] == "missing_variable"
 
 
-async def _planned(face: Face) -> tuple[Notification, Delivery]:
+async def _planned(face: Face, **words: object) -> tuple[Notification, Delivery]:
     """A notification that was accepted and decided: push is planned, email suppressed."""
     await face.clock.advance(1)
-    number = (await face.call("POST", "/v1/notifications", ASKED)).json["id"]
+    number = (await face.call("POST", "/v1/notifications", ASKED | words)).json["id"]
     story = await face.store.insights.story(None, from_text(number))  # type: ignore[arg-type]  # it is an id
     assert story is not None
     note = story.notification

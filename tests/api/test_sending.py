@@ -42,6 +42,10 @@ FAULTY: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("a key of 300 characters", {"idempotency_key": "k" * 300}, {"idempotency_key": "too_long"}),
     ("an empty key", {"idempotency_key": ""}, {"idempotency_key": "too_short"}),
     ("a key with a line break", {"idempotency_key": "a\nb"}, {"idempotency_key": "invalid_format"}),
+    ("an empty campaign", {"campaign": ""}, {"campaign": "too_short"}),
+    ("a campaign of 129 characters", {"campaign": "c" * 129}, {"campaign": "too_long"}),
+    ("a campaign with a space", {"campaign": "spring sale"}, {"campaign": "invalid_format"}),
+    ("a campaign of another type", {"campaign": 7}, {"campaign": "wrong_type"}),
     ("a moment without zone", {"send_at": "2026-11-23T05:00:00"}, {"send_at": "invalid_format"}),
     ("a moment that is none", {"send_at": "tomorrow"}, {"send_at": "invalid_format"}),
     ("a moment of a wrong type", {"send_at": 1}, {"send_at": "wrong_type"}),
@@ -109,6 +113,31 @@ async def test_an_accepted_notification_can_be_read_at_once(face: Face) -> None:
     assert (story["user_id"], story["type"], story["priority"]) == ("ada", "order_shipped", "high")
     assert (story["state"], story["data"], story["channels"]) == ("waiting", {"order": "A-7"}, ["email"])
     assert (story["received_at"], story["expires_at"]) == (rfc3339(START), rfc3339(START + DAY))
+
+
+async def test_a_campaign_is_kept_listed_and_part_of_what_a_key_stands_for(face: Face) -> None:
+    plain = (await face.call("POST", "/v1/notifications", ASKED)).json["id"]
+    asked = ASKED | {"campaign": "spring-sale", "idempotency_key": "k"}
+    single = (await face.call("POST", "/v1/notifications", asked)).json["id"]
+    await face.clock.advance(1)
+    items = [ASKED | {"campaign": "spring-sale"}, ASKED | {"campaign": "a b"}, ASKED | {"campaign": "summer.1"}]
+    spring, bad, summer = (await face.call("POST", "/v1/notifications/batch", {"notifications": items})).json["results"]
+    assert [(fault["field"], fault["code"]) for fault in bad["error"]["errors"]] == [
+        ("notifications[1].campaign", "invalid_format")
+    ]
+    stories = [
+        (await face.call("GET", f"/v1/notifications/{number}")).json["campaign"]
+        for number in (plain, single, spring["id"], summer["id"])
+    ]
+    assert stories == [None, "spring-sale", "spring-sale", "summer.1"]
+    listed = (await face.call("GET", "/v1/notifications?campaign=spring-sale")).json["notifications"]
+    assert [(line["id"], line["campaign"]) for line in listed] == [
+        (spring["id"], "spring-sale"),
+        (single, "spring-sale"),
+    ]
+    assert (await face.call("GET", "/v1/notifications?campaign=a%20b")).faults == {"campaign": "invalid_format"}
+    again = await face.call("POST", "/v1/notifications", asked | {"campaign": "summer.1"})
+    assert again.problem.code == "idempotency_key_reused"
 
 
 async def test_send_at_and_expires_at_are_kept(face: Face) -> None:

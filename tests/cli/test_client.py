@@ -29,7 +29,7 @@ def test_send_asks_for_what_it_was_given_and_prints_the_id(run, server):
     server.answers["POST /v1/notifications"] = (202, {"id": ID})
     status, out, _ = run(
         "send", "ada", "order_shipped", "--set", "order=4711", "--set", "name=Ada L", "--channel", "email",
-        "--idempotency-key", "k", "--url", server.url, "--key", "secret",
+        "--campaign", "spring", "--idempotency-key", "k", "--url", server.url, "--key", "secret",
     )  # fmt: skip
     assert (status, out) == (0, f"{ID}\n")
     assert server.asked == [
@@ -40,6 +40,7 @@ def test_send_asks_for_what_it_was_given_and_prints_the_id(run, server):
                 "type": "order_shipped",
                 "data": {"order": 4711, "name": "Ada L"},
                 "channels": ["email"],
+                "campaign": "spring",
                 "idempotency_key": "k",
             },
         )
@@ -60,7 +61,13 @@ def test_get_tells_the_story_in_its_order(run, server):
     assert status == 0
     assert out.index("attempt 1") < out.index("callback")
     assert "She has muted [sms]." in out
+    assert "campaign" not in out
     assert json.loads(run("get", ID, "--url", server.url, "--json")[1]) == STORY
+
+
+def test_get_names_the_campaign_where_there_is_one(run, server):
+    server.answers[f"GET /v1/notifications/{ID}"] = (200, STORY | {"campaign": "spring-sale"})
+    assert "campaign spring-sale" in run("get", ID, "--url", server.url)[1]
 
 
 def test_get_shows_a_callback_after_its_attempt_whatever_the_provider_s_clock_said(run, server):

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from bellhouse.observability.catalogue import BY_NAME
 from bellhouse.ops.doctor.diagnose import diagnose
+from bellhouse.ops.doctor.facts import Facts
 from bellhouse.ops.doctor.logs import read_log
 from bellhouse.ops.doctor.prometheus import METERS, reading_of
+from bellhouse.ops.doctor.queue import paused
 from bellhouse.ops.doctor.readings import facts_of_metrics, levers_of
 from bellhouse.ops.doctor.samples import between, parse
 
@@ -119,13 +121,17 @@ def test_a_log_is_counted_by_its_known_messages() -> None:
 
 
 def test_levers_are_read_by_their_scopes() -> None:
-    pause, rate = levers_of(
+    pause, rate, campaign = levers_of(
         {
             "levers": [
                 {"kind": "pause", "scope": "channel=sms, tenant=acme", "value": "", "by": "ada", "at": "t", "why": "w"},
                 {"kind": "rate", "scope": "twilio", "value": "12.5/s", "by": "ada", "at": "t", "why": "w"},
+                {"kind": "pause", "scope": "campaign=spring", "value": "", "by": "ada", "at": "t", "why": "w"},
             ]
         }
     )
     assert (pause.channel, pause.tenant, pause.priority, pause.rate) == ("sms", "acme", "", None)
     assert (rate.provider, rate.rate) == ("twilio", 12.5)
+    assert (campaign.campaign, campaign.template) == ("spring", "")
+    (cause,) = paused(Facts(levers=(campaign,)))
+    assert (cause.score, cause.commands[1]) == (70.0, 'bellhouse resume --campaign spring --why "it may go on"')

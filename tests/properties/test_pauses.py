@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ selectors = st.builds(
     _or_none(("acme", "globex", "gone")),
     _or_none(("order", "code")),
     _or_none(("order", "other")),
+    _or_none(("spring", "order")),
 )
 deliveries = st.tuples(
     st.sampled_from(CHANNELS),
@@ -35,13 +37,14 @@ deliveries = st.tuples(
     st.sampled_from(sorted(TENANTS)),
     st.sampled_from(("order", "code")),
     st.sampled_from(("order", "other", None)),
+    st.sampled_from(("spring", "order", None)),
 )
 
 
 def _matches(selector: Selector, delivery: Any) -> bool:
-    channel, priority, tenant, kind, template = delivery
-    is_of = (channel, priority, TENANTS[tenant][0], kind, template)
-    wanted = (selector.channel, selector.priority, selector.tenant, selector.type, selector.template)
+    channel, priority, tenant, *rest = delivery
+    is_of = (channel, priority, TENANTS[tenant][0], *rest)
+    wanted = msgspec.structs.astuple(selector)
     return all(want in (None, have) for want, have in zip(wanted, is_of, strict=True))
 
 
@@ -62,6 +65,13 @@ def test_the_brake_that_says_most_is_the_one_that_is_named(chosen: list[Selector
     pause = _held(chosen, delivery)
     matching = [said(selector) for selector in chosen if _matches(selector, delivery)]
     assert pause is None or said(pause.lever.selector) == max(matching)
+
+
+@given(selectors)
+def test_a_lane_stands_still_only_under_a_brake_that_chooses_nothing_within_it(chosen: Selector) -> None:
+    (pause,) = pauses_of([Lever("pause", chosen.text, "", chosen)], TENANTS)
+    within = msgspec.structs.replace(chosen, channel=None, priority=None)
+    assert pause.whole == (within == Selector())
 
 
 @given(selectors, selectors)

@@ -21,6 +21,7 @@ Priority = Annotated[str | None, typer.Option(help="Of this priority.")]
 Tenant = Annotated[str | None, typer.Option(help="Of this tenant, in each of its environments.")]
 Type = Annotated[str | None, typer.Option("--type", help="Of this notification type.")]
 Template = Annotated[str | None, typer.Option(help="Of this template.")]
+Campaign = Annotated[str | None, typer.Option(help="Of this campaign, in every tenant.")]
 All = Annotated[bool, typer.Option("--all", help="The whole platform, where nothing else is chosen.")]
 Provider = Annotated[str, typer.Argument(help="The provider, e.g. sendgrid.")]
 
@@ -31,6 +32,7 @@ def pause(
     tenant: Tenant = None,
     kind: Type = None,
     template: Template = None,
+    campaign: Campaign = None,
     everything: All = False,
     time: For = None,
     why: Why = "",
@@ -41,7 +43,7 @@ def pause(
     json: Json = False,
 ) -> None:
     """Send nothing of what is chosen until it is resumed; it is accepted, and waits within its lifetime."""
-    body = _chosen(channel, priority, tenant, kind, template, everything) | {"for_s": seconds(time)}
+    body = _chosen(channel, priority, tenant, kind, template, campaign, everything) | {"for_s": seconds(time)}
     tell(connect(data, url, key).post("/v1/levers/pause", acted(body, why, dry_run)), json)
 
 
@@ -51,6 +53,7 @@ def resume(
     tenant: Tenant = None,
     kind: Type = None,
     template: Template = None,
+    campaign: Campaign = None,
     everything: All = False,
     why: Why = "",
     dry_run: DryRun = False,
@@ -60,7 +63,7 @@ def resume(
     json: Json = False,
 ) -> None:
     """End the pause that was begun with the same words; what waited goes out at the configured rates."""
-    body = _chosen(channel, priority, tenant, kind, template, everything)
+    body = _chosen(channel, priority, tenant, kind, template, campaign, everything)
     tell(connect(data, url, key).post("/v1/levers/resume", acted(body, why, dry_run)), json)
 
 
@@ -231,10 +234,20 @@ def _chosen(
     tenant: str | None,
     kind: str | None,
     template: str | None,
+    campaign: str | None,
     everything: bool,
 ) -> dict[str, Any]:
-    words = {"channel": channel, "priority": priority, "tenant": tenant, "type": kind, "template": template}
+    words = {
+        "channel": channel,
+        "priority": priority,
+        "tenant": tenant,
+        "type": kind,
+        "template": template,
+        "campaign": campaign,
+    }
     given: dict[str, Any] = {name: value for name, value in words.items() if value is not None}
     if bool(given) == everything:
-        raise Failure("Which?", "Give --channel, --priority, --tenant, --type, --template, or --all alone", USAGE)
+        raise Failure(
+            "Which?", "Give --channel, --priority, --tenant, --type, --template, --campaign, or --all alone", USAGE
+        )
     return given | ({"all": True} if everything else {})

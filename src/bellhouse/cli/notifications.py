@@ -23,6 +23,7 @@ def send(
     channel: Annotated[list[str] | None, typer.Option(help="Only this channel. Repeatable.")] = None,
     send_at: Annotated[str | None, typer.Option(help="When to send it, RFC 3339 with a zone.")] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it is no longer worth sending.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="The campaign that it belongs to.")] = None,
     collapse_key: Annotated[str | None, typer.Option(help="Replaces an earlier one with the same key.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Makes a repeat safe for 24 hours.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; send nothing.")] = False,
@@ -40,6 +41,7 @@ def send(
         "channels": channel or None,
         "send_at": send_at,
         "expires_at": expires_at,
+        "campaign": campaign,
         "collapse_key": collapse_key,
         "idempotency_key": idempotency_key,
         "dry_run": dry_run or None,
@@ -61,9 +63,10 @@ def get(notification_id: Id, data: Data = DEFAULT_DATA, url: Url = None, key: Ke
     if json:
         show.as_json(story)
         return
+    campaign = f", campaign {show.cell(story['campaign'])}" if story.get("campaign") else ""
     show.line(
         f"[bold]{story['type']}[/bold] for {show.cell(story['user_id'])}: {story['state']} ({story['priority']}, "
-        f"received {story['received_at']})"
+        f"received {story['received_at']}{campaign})"
     )
     for reason in (story["decision"] or {}).get("reasons", []):
         show.line(f"  {reason.get('channel') or 'all channels'}: {show.cell(reason['sentence'])}")

@@ -143,7 +143,7 @@ class Preparer:
             return Refused(claim, state_after(reason), reason, wait_until)
         if brakes is not NO_BRAKES:
             # Before it is rendered: a template may be paused because it cannot be.
-            pause = brakes.holding(notification.tenant, notification.type, delivery.template)
+            pause = brakes.holding(notification.tenant, notification.type, delivery.template, notification.campaign)
             if pause is not None:
                 return _held(claim, pause)
         if template is None or profile is None or contact is None:

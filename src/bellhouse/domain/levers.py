@@ -41,6 +41,8 @@ class Selector(msgspec.Struct, frozen=True, omit_defaults=True):
     """The tenant's name; it is meant in each of its environments."""
     type: str | None = None
     template: str | None = None
+    campaign: str | None = None
+    """The campaign's name; it is meant in every tenant, unless one is named too."""
 
     @property
     def text(self) -> str:

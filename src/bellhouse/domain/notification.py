@@ -31,6 +31,8 @@ class Notification(msgspec.Struct, array_like=True, frozen=True, gc=False):
     collapse_key: str | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
+    campaign: str | None = None
+    """The campaign that it belongs to, in the caller's words."""
 
 
 class Reason(msgspec.Struct, array_like=True, frozen=True, gc=False):

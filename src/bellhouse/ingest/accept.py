@@ -44,6 +44,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     began: float = 0.0
     """When its request began (s, monotonic), and when it was found well-formed; 0 where nobody asks."""
     checked: float = 0.0
+    campaign: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -142,6 +143,7 @@ class Acceptor:
             draft.collapse_key,
             draft.idempotency_key,
             draft.traceparent or self._tracing.begin(identifier),
+            draft.campaign,
         )
 
     def _trace(

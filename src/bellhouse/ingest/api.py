@@ -220,6 +220,7 @@ class IngestApi:
             traceparent,
             began,
             self._clock.monotonic() if self._tracing.on else 0.0,
+            request.campaign,
         )
 
     async def _sift(

@@ -12,7 +12,7 @@ from bellhouse.web.decode import decode
 from bellhouse.web.limits import Limits
 from bellhouse.web.problems import FieldError, Problem, ProblemDetails, invalid
 from bellhouse.web.times import Moment, milliseconds
-from bellhouse.web.words import Key
+from bellhouse.web.words import Key, Name
 
 _DAY_MS: Final = 86_400_000
 _PAST_MS: Final = 3_600_000
@@ -47,6 +47,8 @@ class NotificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Not before this moment."""
     expires_at: Moment | None = None
     """Nothing is sent after this moment."""
+    campaign: Name | None = None
+    """The campaign that it belongs to, in your words: an operator can pause and resume it as one."""
     collapse_key: Key | None = None
     """A newer notification with the same key takes the place of one that still waits."""
     idempotency_key: Key | None = None

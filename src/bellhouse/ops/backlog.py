@@ -12,6 +12,7 @@ from bellhouse.domain.ids import RecipientNo
 from bellhouse.domain.levers import Selector
 from bellhouse.domain.notification import Decision, Notification, Reason
 from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
+from bellhouse.policy.pauses import is_whole
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore, ExpiryStore, LeverReader
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS, TOPICS, Log, LogUnavailable, deliveries_topic
@@ -293,5 +294,4 @@ def _topic(topic: str, lag: int, oldest: int | None, paused: Sequence[Selector],
 
 def _holds_all(selector: Selector, topic: str) -> bool:
     _, channel, priority = topic.split(".")
-    whole = selector.tenant is None and selector.type is None and selector.template is None
-    return whole and selector.channel in (None, channel) and selector.priority in (None, priority)
+    return is_whole(selector) and selector.channel in (None, channel) and selector.priority in (None, priority)

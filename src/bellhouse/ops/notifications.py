@@ -19,7 +19,7 @@ from bellhouse.ports.store import CatalogueStore, IngestStore, Insights, ListQue
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, Since, StrictRequest, caller_of, needs, problems, read_since
-from bellhouse.web.words import NameInQuery, UserIdInQuery
+from bellhouse.web.words import CampaignInQuery, NameInQuery, UserIdInQuery
 
 Reads = Given[Insights]
 Writes = Given[IngestStore]
@@ -62,6 +62,7 @@ class NotificationsController(Controller):
         insights: Reads,
         user_id: UserIdInQuery = None,
         notification_type: NameInQuery = None,
+        campaign: CampaignInQuery = None,
         notification_state: Annotated[NotificationState | None, QueryParameter(name="state")] = None,
         since: Since = None,
         limit: Annotated[int, QueryParameter(ge=1, le=200, description="Items of a page.")] = 50,
@@ -76,6 +77,7 @@ class NotificationsController(Controller):
             since=read_since(since),
             before=NotificationId(read_cursor(cursor)) if cursor is not None else None,
             limit=limit,
+            campaign=campaign,
         )
         found = await insights.list(query)
         lines = [line_of(note, msgspec.convert(state, NotificationState)) for note, state in found]

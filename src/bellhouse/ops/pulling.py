@@ -35,8 +35,8 @@ Time = Given[Clock]
 ProviderChannels = Given[Mapping[str, tuple[Channel, ...]]]
 
 
-class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to pause: all deliveries that agree with every word that is given, or `all`."""
+class _Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The words that choose deliveries, and how the act is done."""
 
     channel: Channel | None = None
     priority: Priority | None = None
@@ -44,24 +44,31 @@ class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tenant's name; each of its environments is meant."""
     type: Name | None = None
     template: Name | None = None
+    campaign: Name | None = None
+    """The campaign's name; without a tenant it is meant in each of them."""
     all: bool = False
     """The whole platform, where no other word is given."""
     why: Why = ""
+    dry_run: DryRun = False
+
+    @property
+    def selector(self) -> Selector:
+        """The deliveries that are chosen. Raises Problem where that is nothing, or everything and something."""
+        chosen = Selector(self.channel, self.priority, self.tenant, self.type, self.template, self.campaign)
+        if (chosen == Selector()) != self.all:
+            message = "either `all` or words that choose must be there" if self.all else "say what, or `all: true`"
+            raise invalid(FieldError("all", "mismatch", message))
+        return chosen
+
+
+class PauseRequest(_Chosen, frozen=True, forbid_unknown_fields=True):
+    """What to pause: all deliveries that agree with every word that is given, or `all`."""
+
     for_s: ForS = None
-    dry_run: DryRun = False
 
 
-class ResumeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ResumeRequest(_Chosen, frozen=True, forbid_unknown_fields=True):
     """Which pause to end: the same words with which it was begun."""
-
-    channel: Channel | None = None
-    priority: Priority | None = None
-    tenant: Name | None = None
-    type: Name | None = None
-    template: Name | None = None
-    all: bool = False
-    why: Why = ""
-    dry_run: DryRun = False
 
 
 class PreferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,12 +173,12 @@ class LeversController(Controller):
     ) -> LeverActAnswer:
         """Nothing of what is chosen is sent until it is resumed. It is accepted as before, and waits within its
         lifetime; what is in a provider's hands already goes on."""
-        chosen = _chosen(data)
+        chosen = data.selector
         await _insist_on_known(chosen, catalogue)
         pulling = _Pulling(lever_store, caller_of(request), clock, data.why, data.dry_run)
         lever = pulling.lever("pause", chosen.text, "", chosen, data.for_s)
         answer = await pulling.act("pause", [_Wish("pause", chosen.text, lever)])
-        return _warned(answer, await _urgent(chosen, catalogue))
+        return _warned(answer, [*await _urgent(chosen, catalogue), *_unlisted(chosen)])
 
     @post(
         "/resume",
@@ -185,7 +192,7 @@ class LeversController(Controller):
         self, data: JSONBody[ResumeRequest], request: StrictRequest, lever_store: LeverRows, clock: Time
     ) -> LeverActAnswer:
         """End the pause with these words. What waited goes out at the configured rates, in a ramp."""
-        chosen = _chosen(data)
+        chosen = data.selector
         pulling = _Pulling(lever_store, caller_of(request), clock, data.why, data.dry_run)
         answer = await pulling.act("resume", [_Wish("pause", chosen.text, None)])
         return _warned(answer, _still_paused(chosen, await lever_store.levers(), clock.now()))
@@ -297,14 +304,6 @@ def _warned(answer: LeverActAnswer, warnings: Iterable[str]) -> LeverActAnswer:
     return msgspec.structs.replace(answer, warnings=[*warnings, *answer.warnings])
 
 
-def _chosen(data: PauseRequest | ResumeRequest) -> Selector:
-    chosen = Selector(data.channel, data.priority, data.tenant, data.type, data.template)
-    if (chosen == Selector()) != data.all:
-        message = "either `all` or words that choose must be there" if data.all else "say what, or `all: true`"
-        raise invalid(FieldError("all", "mismatch", message))
-    return chosen
-
-
 async def _insist_on_known(chosen: Selector, catalogue: CatalogueStore) -> None:
     """Refuse names that nobody has: a misspelt brake holds nothing."""
     tenants = await catalogue.tenants()
@@ -326,9 +325,16 @@ async def _urgent(chosen: Selector, catalogue: CatalogueStore) -> list[str]:
         ]
         secure = any(kind is not None and kind.category == "security" for kind in kinds)
         return ["This is a type of the category security: people wait for it now."] if secure else []
-    if chosen.template is None and chosen.priority in (None, "critical"):
+    if chosen.template is None and chosen.campaign is None and chosen.priority in (None, "critical"):
         return ["This pauses critical as well: codes and warnings that people wait for now."]
     return []
+
+
+def _unlisted(chosen: Selector) -> list[str]:
+    """What to say where nothing knows whether a name is right."""
+    if chosen.campaign is None:
+        return []
+    return [f"No list of campaigns is kept, so a misspelt one holds nothing: this is {chosen.campaign!r}."]
 
 
 def _still_paused(chosen: Selector, levers: Levers, now: int) -> list[str]:

@@ -113,6 +113,7 @@ class NotificationView(msgspec.Struct, frozen=True):
     expires_at: str
     channels: tuple[Channel, ...] | None
     data: dict[str, Any]
+    campaign: str | None
     collapse_key: str | None
     idempotency_key: str | None
     traceparent: str | None
@@ -131,6 +132,7 @@ class NotificationLine(msgspec.Struct, frozen=True):
     received_at: str
     send_at: str | None
     expires_at: str
+    campaign: str | None
 
 
 _NEWS: Final[dict[NewsKind, ReasonCode]] = {
@@ -158,6 +160,7 @@ def view_of(story: Story, pauses: Sequence[Pause] = ()) -> NotificationView:
         expires_at=rfc3339(note.expires_at),
         channels=note.channels,
         data=msgspec.json.decode(note.data),
+        campaign=note.campaign,
         collapse_key=note.collapse_key,
         idempotency_key=note.idempotency_key,
         traceparent=note.traceparent,
@@ -177,6 +180,7 @@ def line_of(note: Notification, state: NotificationState) -> NotificationLine:
         rfc3339(note.received_at),
         _send_at(note),
         rfc3339(note.expires_at),
+        note.campaign,
     )
 
 
@@ -226,7 +230,8 @@ def _paused(story: Story, plan: PlannedDelivery, state: DeliveryState, pauses: S
     if not pauses or state not in ("waiting", "unknown"):
         return None
     note, template = story.notification, story.decision.template if story.decision else None
-    pause = brakes_of(pauses, plan.channel, note.priority).holding(note.tenant, note.type, template)
+    brakes = brakes_of(pauses, plan.channel, note.priority)
+    pause = brakes.holding(note.tenant, note.type, template, note.campaign)
     if pause is None:
         return None
     lever = pause.lever

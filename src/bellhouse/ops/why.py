@@ -17,6 +17,7 @@ from bellhouse.policy.why_words import (
     NEXT_OUTAGE,
     NOT_BEFORE,
     NOT_ROUTED,
+    OF_CAMPAIGN,
     PASSED,
     PASSED_OVER,
     SCHEDULED,
@@ -30,7 +31,8 @@ class WhyAnswer(msgspec.Struct, frozen=True):
     id: str
     state: NotificationState
     sentences: list[str]
-    """First what was decided of each channel, then of each delivery what happened, in order, and what comes next."""
+    """First its campaign, where it has one, and what was decided of each channel, then of each delivery what happened,
+    in order, and what comes next."""
 
 
 def why_of(view: NotificationView) -> WhyAnswer:
@@ -39,6 +41,8 @@ def why_of(view: NotificationView) -> WhyAnswer:
 
 
 def _sentences(view: NotificationView) -> Iterator[str]:
+    if view.campaign is not None:
+        yield OF_CAMPAIGN.format(name=view.campaign)
     decision = view.decision
     if decision is None:
         yield f"{sentence('waiting:scheduled')} {SCHEDULED.format(at=view.send_at)}" if view.send_at else NOT_ROUTED

@@ -9,6 +9,8 @@ from bellhouse.domain.levers import Lever, Selector
 from bellhouse.domain.words import Channel, Priority
 
 _FIELDS = Selector.__struct_fields__
+_WITHIN_LANES = tuple(name for name in _FIELDS if name not in ("channel", "priority"))
+"""What a brake may choose by within a lane."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -18,13 +20,14 @@ class Pause(msgspec.Struct, frozen=True):
     tenants: frozenset[TenantNo] | None = None
     """None: every tenant."""
 
-    def holds(self, tenant: TenantNo, kind: str, template: str | None) -> bool:
+    def holds(self, tenant: TenantNo, kind: str, template: str | None, campaign: str | None) -> bool:
         """Whether it holds a delivery of a lane that it is about."""
         chosen = self.lever.selector
         return (
             (self.tenants is None or tenant in self.tenants)
             and chosen.type in (None, kind)
             and chosen.template in (None, template)
+            and chosen.campaign in (None, campaign)
         )
 
     def concerns(self, channel: Channel, priority: Priority) -> bool:
@@ -35,8 +38,7 @@ class Pause(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether it holds everything of each lane that it is about."""
-        chosen = self.lever.selector
-        return chosen.tenant is None and chosen.type is None and chosen.template is None
+        return is_whole(self.lever.selector)
 
 
 class Brakes(msgspec.Struct, frozen=True):
@@ -47,15 +49,20 @@ class Brakes(msgspec.Struct, frozen=True):
     all: tuple[Pause, ...] = ()
     """Every brake that holds some of it, the ones that say most first."""
 
-    def holding(self, tenant: TenantNo, kind: str, template: str | None) -> Pause | None:
+    def holding(self, tenant: TenantNo, kind: str, template: str | None, campaign: str | None) -> Pause | None:
         """The brake that holds a delivery of the lane; None where none does."""
         for pause in self.all:
-            if pause.holds(tenant, kind, template):
+            if pause.holds(tenant, kind, template, campaign):
                 return pause
         return None
 
 
 NO_BRAKES = Brakes()
+
+
+def is_whole(selector: Selector) -> bool:
+    """Whether it chooses by nothing but what lanes are made of."""
+    return all(getattr(selector, name) is None for name in _WITHIN_LANES)
 
 
 def said(selector: Selector) -> int:

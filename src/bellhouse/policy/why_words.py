@@ -30,6 +30,7 @@ NEXT: Final[dict[DeliveryState, str]] = {
 
 NEXT_AT: Final = "It goes on at {at}."
 NEXT_OUTAGE: Final = "It goes on when a provider recovers; at {expires_at} its lifetime ends."
+OF_CAMPAIGN: Final = "It belongs to the campaign {name}."
 NOT_ROUTED: Final = "It has been accepted and waits to be routed."
 SCHEDULED: Final = "That is {at}."
 WAS_SCHEDULED: Final = "The caller asked for it to leave at {at}, not before."

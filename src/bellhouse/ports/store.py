@@ -739,6 +739,7 @@ class ListQuery(msgspec.Struct, frozen=True):
     since: int | None = None
     before: NotificationId | None = None
     limit: int = 50
+    campaign: str | None = None
 
 
 class LedgerLine(msgspec.Struct, frozen=True):

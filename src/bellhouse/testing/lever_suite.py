@@ -111,6 +111,22 @@ class LeverSuite(StoreSuite):
         await house.levers.release_held(Held("platform", "push", "normal"), 10)
         assert await house.levers.held() == [Held(SCOPE, "push", "normal")]
 
+    async def test_a_brake_on_a_campaign_is_kept_with_its_words_and_what_it_holds_says_its_campaign(
+        self, house: Any
+    ) -> None:
+        spring = Selector(campaign="spring", tenant="acme")
+        pulled = Lever("pause", spring.text, "", spring, "ops", NOON, "a wrong price")
+        await house.levers.change_lever("pause", spring.text, None, pulled, act())
+        assert (await (await house.reopen()).levers.levers()).find("pause", spring.text) == pulled
+        _, (item,) = await self._accepted(house, campaign="spring")
+        await house.route.decide([routed(item)], NOON, ())
+        (claim,) = await self._polled(house)
+        held = outcome(claim, "waiting", previous="waiting", again_at=NOON + HOUR, held_by=spring.text)
+        await house.deliver.settle(Settlement([held]))
+        assert await house.levers.held() == [Held(spring.text, "push", "normal")]
+        await house.levers.release_held(Held(spring.text, "push", "normal"), 10)
+        assert (await self._polled(house))[-1].notification == item
+
     # --- what has expired ---
 
     async def test_what_waits_is_ended_as_expired_once_and_its_record_is_dropped(self, house: Any) -> None:

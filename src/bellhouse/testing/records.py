@@ -60,6 +60,7 @@ def notification(
     ready_at: int | None = None,
     collapse_key: str | None = None,
     user_id: str = "u0",
+    campaign: str | None = None,
 ) -> Notification:
     """A new notification of type `greeting`."""
     return Notification(
@@ -74,6 +75,7 @@ def notification(
         now + 24 * HOUR,
         ready_at or now,
         collapse_key=collapse_key,
+        campaign=campaign,
     )
 
 

@@ -527,6 +527,14 @@ class StoreSuite:
         assert rest == [(items[0], "waiting")]
         assert len(await house.insights.list(ListQuery(tenant, since=NOON + 3))) == 3
 
+    async def test_a_list_may_be_of_one_campaign(self, house: Any) -> None:
+        tenant, numbers = await found_tenant(house.catalogue, house.recipients)
+        names = (None, "spring", "summer")
+        items = [notification(tenant, numbers[0], NOON, campaign=name) for name in names]
+        await house.ingest.accept([acceptance(item) for item in items], NOON)
+        assert await house.insights.list(ListQuery(tenant, campaign="spring")) == [(items[1], "waiting")]
+        assert await house.insights.list(ListQuery(tenant, "u0", campaign="summer")) == [(items[2], "waiting")]
+
     async def test_the_newest_rows_are_counted_in_groups(self, house: Any) -> None:
         claims = await self._claims(house, 3)
         tenant = claims[0].notification.tenant

@@ -51,4 +51,7 @@ UserIdInQuery = Annotated[
 NameInQuery = Annotated[
     str | None, QueryParameter(name="type", min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)
 ]
+CampaignInQuery = Annotated[
+    str | None, QueryParameter(name="campaign", min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)
+]
 """The framework reads the form of a parameter from its own marker alone."""

@@ -101,8 +101,10 @@ class Stage:
         await self.store.catalogue.put_type(tenant, NotificationType("greeting", category, channels=("push",)))
         return tenant
 
-    async def planned(self, tenant: TenantNo, count: int = 1, template: str = "greeting") -> list[Notification]:
-        items = [notification(tenant, self.recipient, NOON) for _ in range(count)]
+    async def planned(
+        self, tenant: TenantNo, count: int = 1, template: str = "greeting", **words: Any
+    ) -> list[Notification]:
+        items = [notification(tenant, self.recipient, NOON, **words) for _ in range(count)]
         await self.store.ingest.accept([acceptance(item) for item in items], NOON)
         last = (await self.store.log.poll(NORMAL, 0, 10_000))[-1].offset
         decided = [_by_template(routed(item), template) for item in items]

@@ -58,6 +58,21 @@ async def test_what_is_held_is_not_rendered_and_goes_out_when_the_brake_is_let_g
     await stage.until(lambda: stage.ended({"sent": 3}))
 
 
+async def test_a_paused_campaign_waits_while_the_rest_of_its_type_goes_out(
+    stage: Stage,  # noqa: F811  # the fixture
+) -> None:
+    spring = Selector(campaign="spring")
+    pulled = _pulled(_pause(spring))
+    stage.pulled = lambda: pulled
+    tenant = await stage.found()
+    await stage.planned(tenant, 3, campaign="spring")
+    await stage.planned(tenant, 2, campaign="summer")
+    await stage.planned(tenant, 2)
+    await stage.begin()
+    await stage.until(lambda: stage.ended({"waiting": 3, "sent": 4}))
+    assert await stage.store.levers.held() == [Held(spring.text, "push", "normal")]
+
+
 async def test_what_is_held_expires_in_its_time(stage: Stage) -> None:  # noqa: F811  # the fixture
     pulled = _pulled(_pause(TYPE))
     stage.pulled = lambda: pulled

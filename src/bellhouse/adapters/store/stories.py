@@ -55,5 +55,6 @@ def matches(query: ListQuery, notification: Notification) -> bool:
     return (
         notification.tenant == query.tenant
         and (query.type is None or notification.type == query.type)
+        and (query.campaign is None or notification.campaign == query.campaign)
         and (query.user_id is None or notification.user_id == query.user_id)
     )

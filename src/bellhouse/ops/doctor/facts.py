@@ -139,6 +139,7 @@ class LeverFacts(msgspec.Struct, frozen=True):
     tenant: str = ""
     type: str = ""
     template: str = ""
+    campaign: str = ""
     provider: str = ""
     rate: float | None = None
     by: str = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bellhouse.domain.levers import Selector
 from bellhouse.ops.doctor.causes import Cause, plural, share, span
 from bellhouse.ops.doctor.facts import Facts, LaneFacts, LeverFacts, PendingFacts
 
@@ -13,6 +14,8 @@ _FEW = 20
 _NEAR = 0.5
 """What goes out at this share of a rate may be held back by it: the rate is shared, and begins with a reserve."""
 _WHY = ' --why "it may go on"'
+_CHOSEN_BY = Selector.__struct_fields__
+"""The words of a pause, which are its options too."""
 
 
 def paused(facts: Facts) -> Iterator[Cause]:
@@ -26,9 +29,7 @@ def paused(facts: Facts) -> Iterator[Cause]:
     evidence = [_lever_words(lever) for lever in pauses]
     if waiting:
         evidence.append(f"{plural(waiting, 'record')} wait where something is paused.")
-    everything = any(
-        not any((lever.channel, lever.priority, lever.tenant, lever.type, lever.template)) for lever in pauses
-    )
+    everything = any(not any(getattr(lever, word) for word in _CHOSEN_BY) for lever in pauses)
     yield Cause(
         "PausedByOperator",
         88.0 if everything or waiting else 70.0,
@@ -247,6 +248,5 @@ def _lever_words(lever: LeverFacts) -> str:
 
 
 def _resume(lever: LeverFacts) -> str:
-    words = ("channel", "priority", "tenant", "type", "template")
-    flags = " ".join(f"--{word} {value}" for word in words if (value := getattr(lever, word)))
+    flags = " ".join(f"--{word} {value}" for word in _CHOSEN_BY if (value := getattr(lever, word)))
     return f"bellhouse resume {flags or '--all'}{_WHY}"

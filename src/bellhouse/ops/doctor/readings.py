@@ -193,6 +193,7 @@ def _lever(row: Mapping[str, Any]) -> LeverFacts:
         chosen.get("tenant", ""),
         chosen.get("type", ""),
         chosen.get("template", ""),
+        chosen.get("campaign", ""),
         scope if kind == "rate" else "",
         float(number[0]) if kind == "rate" and number else None,
         str(row.get("by") or ""),
