@@ -65,6 +65,7 @@ HEALTHY = Facts(
         Group(400, tenant="initech/live", type="promo", priority="low"),
     ),
     gauge_ages={"lags": 2.0, "breakers": 2.0, "ledger": 2.0},
+    ledger_age_s=2.0,
     partitions_ahead_days=7.0,
     folder_free=50e9,
     folder_size=100e9,
@@ -279,6 +280,10 @@ CASES: dict[str, tuple[str, Facts]] = {
     "ledger": ("LedgerImbalance", replace(HEALTHY, imbalance=3.0, broken_checks=("accepted: 5, 2.",))),
     "gauges": ("GaugesStale", replace(HEALTHY, gauge_ages={"lags": 900.0, "ledger": 900.0})),
     "partitions": ("PartitionsMissing", replace(HEALTHY, partitions_ahead_days=0.0)),
+    "partitions, when the alert warns": ("PartitionsMissing", replace(HEALTHY, partitions_ahead_days=2.5)),
+    "disk, when the alert warns": ("DiskFilling", with_process(HEALTHY, "api", disk_free=14e9)),
+    "ledger that nobody has ever checked": ("GaugesStale", replace(HEALTHY, ledger_age_s=None)),
+    "ledger that nobody has checked for long": ("GaugesStale", replace(HEALTHY, ledger_age_s=4_000.0)),
     "no answer": (
         "NotAccepting",
         Facts(server=ServerFacts(True, "http://house", False, "refused", supervisor_alive=False)),

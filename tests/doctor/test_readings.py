@@ -34,6 +34,7 @@ process_started_timestamp_seconds{role="bulk"} 990.0
 process_seen_timestamp_seconds{role="bulk"} 995.0
 gauge_read_timestamp_seconds{gauge="lags"} 940
 ledger_imbalance NaN
+ledger_checked_timestamp_seconds 400
 odd{text="a \\"quoted\\" \\\\ word\\n"} 1
 nonsense
 """
@@ -50,6 +51,7 @@ def test_two_scrapes_say_what_happened_between_them() -> None:
     assert (process.role, process.age_s, process.seen_s, process.restarts) == ("bulk", 10.0, 5.0, 1.0)
     assert facts.gauge_ages == {"lags": 60.0}
     assert facts.imbalance == 0
+    assert facts.ledger_age_s == 600.0
     assert facts.provider("sendgrid").p95_s == 1.9
 
 

@@ -13,6 +13,7 @@ _FREE: Final = "disk_free_bytes / disk_size_bytes"
 _BALANCE: Final = "max by (provider) (provider_balance)"
 _BALANCE_LOW: Final = "max by (provider) (provider_balance_low)"
 _READ: Final = "time() - max by (gauge) (gauge_read_timestamp_seconds)"
+_CHECKED: Final = "ledger_checked_timestamp_seconds"
 _FAULTS: Final = 'provider_verdicts_total{verdict="account_fault"}'
 
 ALERTS: Final[tuple[Alert, ...]] = (
@@ -191,7 +192,8 @@ or
     Alert(
         "GaugesStale",
         "warning",
-        f"{_READ} > $stale_s\nor\n(time() - max(ledger_checked_timestamp_seconds) > $ledger_stale_s)",
+        f"{_READ} > $stale_s\nor\n(time() - max({_CHECKED}) > $ledger_stale_s)\n"
+        f"or\n(absent_over_time({_CHECKED}[1h]) * $ledger_stale_s and max(gauge_read_timestamp_seconds))",
         "5m",
         "{{ with $labels.gauge }}The gauges of {{ . }} are{{ else }}The ledger's last check is{{ end }} old",
         "They were last read {{ $value | humanizeDuration }} ago. What is shown, and what alerts go by, is of then.",

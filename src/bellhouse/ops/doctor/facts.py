@@ -82,7 +82,7 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     age_s: float | None = None
     """How long ago it began."""
     restarts: float = 0.0
-    """Starts within the window or, with Prometheus, within its last quarter of an hour."""
+    """Starts within `Facts.restarts_s`."""
     alive: bool | None = None
     """Whether its process exists, where that can be seen from here."""
     step: int = 0
@@ -184,6 +184,8 @@ class Facts(msgspec.Struct, frozen=True):
     at: float = 0.0
     """Seconds since the epoch, by the clock of whoever asks."""
     window_s: float = 0.0
+    restarts_s: float = 0.0
+    """Over what time starts of processes are counted: the window or, with Prometheus, a quarter of an hour."""
     metrics: bool = False
     """Whether any metrics could be read."""
     dead_targets: tuple[str, ...] = ()
@@ -219,6 +221,8 @@ class Facts(msgspec.Struct, frozen=True):
     letters: tuple[Group, ...] = ()
     undecidable: int = 0
     imbalance: float = 0.0
+    ledger_age_s: float | None = None
+    """How long ago the ledger was last checked; None where nobody says."""
     broken_checks: tuple[str, ...] = ()
     """The ledger's equations that do not hold, in words."""
     gauge_ages: Mapping[str, float] = {}

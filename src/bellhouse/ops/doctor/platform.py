@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bellhouse.monitoring.thresholds import Thresholds
 from bellhouse.ops.doctor.causes import Cause, CauseName, span
 from bellhouse.ops.doctor.facts import DependencyFacts, Facts
 
@@ -11,7 +12,8 @@ _APART_S = 5.0
 """Processes that were started together begin so close to one another."""
 _ONCE = 60.0
 _SKEW_S = 2.0
-_DISK_SHARE = 0.10
+_PROMISED = Thresholds()
+"""What the alerts compare with: where one fires, its cause must be found."""
 _STALE_S = 60.0
 _FULL = ("disk_full", "no space", "disk:", "disk is", "free bytes")
 
@@ -89,7 +91,7 @@ def disk(facts: Facts) -> Iterator[Cause]:
     evidence, worst = [], 1.0
     for where, free, size in _volumes(facts):
         left = free / size if size else 1.0
-        if left < _DISK_SHARE:
+        if left < _PROMISED.disk_share:
             worst = min(worst, left)
             evidence.append(f"{where}: {free / 1e9:.2f} GB of {size / 1e9:.2f} GB are free, {left * 100:.1f} %.")
     for name, detail in facts.server.checks.items():
@@ -105,7 +107,7 @@ def disk(facts: Facts) -> Iterator[Cause]:
         return
     yield Cause(
         "DiskFilling",
-        97 if worst <= 0.0 else 78 + 15 * (1 - worst / _DISK_SHARE),
+        97 if worst <= 0.0 else 78 + 15 * (1 - worst / _PROMISED.disk_share),
         "The disk fills; when it is full callers get 503, nothing is half-written, and service resumes by itself.",
         tuple(evidence),
         ("df -h", 'du -xsh -- "$BELLHOUSE_DATA"', 'bellhouse pause --priority low --why "the disk fills"'),
@@ -116,10 +118,12 @@ def processes(facts: Facts) -> Iterator[Cause]:
     """A role that starts again and again, or that is not there."""
     oldest = max((one.age_s or 0.0 for one in facts.processes), default=0.0)
     crashing = set[str]()
+    # Within some seconds one start is as good as seen; within a quarter of an hour one is a deploy.
+    least = 1 if facts.restarts_s <= _YOUNG_S else 2
     for one in facts.processes:
         words = []
-        if one.restarts >= 1:
-            words.append(f"Role {one.role} was started {one.restarts:.0f} times within {span(facts.window_s)}.")
+        if one.restarts >= least:
+            words.append(f"Role {one.role} was started {one.restarts:.0f} times within {span(facts.restarts_s)}.")
         if one.age_s is not None and one.age_s < _YOUNG_S and oldest - one.age_s > _APART_S:
             words.append(f"Role {one.role} began {span(one.age_s)} ago, the oldest process {span(oldest)} ago.")
         if words:
@@ -127,14 +131,14 @@ def processes(facts: Facts) -> Iterator[Cause]:
             told = _logged(facts, "is started again", "crashed")
             told += [f"/readyz says of {one.role}: {said}"] if (said := facts.server.checks.get(one.role)) else []
             # One that is young, with nothing else to show for it, may as well be a deploy.
-            score = 84 + 6 * (len(words) + len(told) > 1) if one.restarts >= 1 or told else _ONCE
+            score = 84 + 6 * (len(words) + len(told) > 1) if one.restarts >= least or told else _ONCE
             yield _crash(one.role, score, [*words, *told])
         silent = one.seen_s is not None and one.seen_s > _SEEN_S
         if silent and one.alive is not True and not words:
             seen = f"Role {one.role} last showed its figures {span(one.seen_s or 0)} ago."
             gone = " Its process does not exist." if one.alive is False else ""
             yield _missing(one.role, 88 if one.alive is False else 80, (seen + gone,))
-    if not facts.processes or all(one.restarts < 1 for one in facts.processes):
+    if not facts.processes or all(one.restarts < least for one in facts.processes):
         again = _restarts_logged(facts)
         if again:
             yield _crash("", 80, again)
@@ -196,12 +200,14 @@ def stale(facts: Facts) -> Iterator[Cause]:
     old = {name: age for name, age in facts.gauge_ages.items() if age > _STALE_S}
     oldest = max((one.age_s or 0.0 for one in facts.processes), default=0.0)
     missing = facts.metrics and not facts.gauge_ages and oldest > _STALE_S / 2
-    if not old and not missing:
+    unchecked = _unchecked(facts, oldest)
+    if not old and not missing and not unchecked:
         return
     evidence = [f"The gauges of {name} were last read {span(age)} ago." for name, age in sorted(old.items())]
     if missing:
         evidence.append("No exporter shows any gauge: backlog, breakers and ledger are not seen by anybody.")
-    evidence += _logged(facts, "Shared gauge could not be read")
+    evidence += unchecked
+    evidence += _logged(facts, "Shared gauge could not be read", "The ledger cannot be counted")
     yield Cause(
         "GaugesStale",
         62 if missing else 66,
@@ -215,10 +221,19 @@ def stale(facts: Facts) -> Iterator[Cause]:
     )
 
 
+def _unchecked(facts: Facts, oldest_s: float) -> list[str]:
+    """What is to be said of a ledger that nobody checks, by an exporter that shows other gauges."""
+    checked_s = facts.ledger_age_s
+    if checked_s is None:
+        never = facts.gauge_ages and oldest_s > _PROMISED.stale_s
+        return ["The ledger has not been checked at all."] if never else []
+    return [f"The ledger was last checked {span(checked_s)} ago."] if checked_s > _PROMISED.ledger_stale_s else []
+
+
 def partitions(facts: Facts) -> Iterator[Cause]:
     """PostgreSQL has no tables for the days to come."""
     ahead = facts.partitions_ahead_days
-    if ahead is not None and ahead < 2:
+    if ahead is not None and ahead < _PROMISED.partitions_days:
         yield Cause(
             "PartitionsMissing",
             90 if ahead < 1 else 79,

@@ -7,7 +7,8 @@ from bellhouse.ops.doctor.samples import Key, Reading
 
 WINDOW_S: Final = 300
 _GAUGES: Final = (
-    "kafka_consumer_lag", "circuit_breaker_state", "dead_letters", "ledger_imbalance", "oldest_pending_seconds",
+    "kafka_consumer_lag", "circuit_breaker_state", "dead_letters", "ledger_imbalance",
+    "ledger_checked_timestamp_seconds", "oldest_pending_seconds",
     "provider_balance", "provider_balance_low", "provider_silence_seconds", "store_partitions_ahead_days",
     "gauge_read_timestamp_seconds", "ingest_degraded_step", "process_started_timestamp_seconds",
     "process_seen_timestamp_seconds", "dependency_up", "disk_free_bytes", "disk_size_bytes", "clock_skew_seconds",
@@ -20,12 +21,13 @@ _COUNTERS: Final = (
 _SUMMED: Final = {"provider_latency_seconds_bucket": "sum by (le, provider) "}
 _BEFORE: Final = "before:"
 _RESTARTS: Final = "process_restarts"
+RESTARTS_S: Final = 900
 
 METERS: Final[Mapping[str, str]] = {
     **{name: name for name in _GAUGES},
     **{f"grown:{name}": f"{_SUMMED.get(name, '')}(increase({name}[{WINDOW_S}s]))" for name in _COUNTERS},
     f"{_BEFORE}kafka_consumer_lag": f"kafka_consumer_lag offset {WINDOW_S}s",
-    _RESTARTS: "changes(process_started_timestamp_seconds[15m])",
+    _RESTARTS: f"changes(process_started_timestamp_seconds[{RESTARTS_S}s])",
 }
 """What each answer is called, and the query that gives it."""
 
@@ -50,4 +52,4 @@ def reading_of(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> Reading:
                 if name == "process_started_timestamp_seconds":
                     # Restarts are told by their own query.
                     before[key] = number
-    return Reading(values, before, increases, float(WINDOW_S))
+    return Reading(values, before, increases, float(WINDOW_S), float(RESTARTS_S))

@@ -31,9 +31,11 @@ _FEW: Final = 3
 
 def facts_of_metrics(reading: Reading, at: float) -> Facts:
     """The facts that metrics alone give; `at` is now, in seconds since the epoch."""
+    checked_at = reading.gauge("ledger_checked_timestamp_seconds")
     return Facts(
         at=at,
         window_s=reading.window_s,
+        restarts_s=reading.restarts_s,
         metrics=bool(reading.values),
         providers=tuple(_providers(reading)),
         breakers=tuple(
@@ -58,6 +60,7 @@ def facts_of_metrics(reading: Reading, at: float) -> Facts:
         unreadable=reading.sums("unreadable_records_total", "topic"),
         letters_open={labels.get("channel", ""): value for labels, value in reading.gauges("dead_letters") if value},
         imbalance=reading.gauge("ledger_imbalance") or 0.0,
+        ledger_age_s=None if checked_at is None else max(0.0, at - checked_at),
         gauge_ages=_ages(reading, at),
         partitions_ahead_days=reading.gauge("store_partitions_ahead_days"),
         probes=reading.sums("probe_results_total", "channel", "outcome"),

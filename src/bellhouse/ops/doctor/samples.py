@@ -36,10 +36,6 @@ def parse(text: str, instance: str = "") -> dict[Key, float]:
     return found
 
 
-def _unescaped(match: "re.Match[str]") -> str:
-    return _UNESCAPED[match[0]]
-
-
 class Reading(msgspec.Struct, frozen=True):
     """What metrics say: their values at the end of a window, and how far counters went within it."""
 
@@ -48,6 +44,8 @@ class Reading(msgspec.Struct, frozen=True):
     """The values at the window's beginning; empty where only increases are known."""
     increases: Mapping[Key, float] = {}
     window_s: float = 0.0
+    restarts_s: float = 0.0
+    """Over what time starts of processes are counted."""
 
     def gauges(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
         """The series of a gauge at the end, those that say nothing apart."""
@@ -88,7 +86,7 @@ def between(first: Mapping[Key, float], last: Mapping[Key, float], window_s: flo
     for key, value in last.items():
         before = first.get(key, 0.0)
         increases[key] = value - before if value >= before else value
-    return Reading(last, first, increases, window_s)
+    return Reading(last, first, increases, window_s, window_s)
 
 
 def _quantile(buckets: Iterable[tuple[float, float]], share: float) -> float | None:
