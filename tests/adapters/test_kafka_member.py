@@ -51,8 +51,11 @@ class Client:
     def memberid(self) -> str:
         return "" if self.closed else "member"
 
+    def committed(self, asked: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return [TopicPartition(place.topic, place.partition, 0) for place in asked]
+
     def commit(self, offsets: Sequence[TopicPartition], asynchronous: bool) -> Sequence[TopicPartition]:
-        if asynchronous and self.refuses:
+        if self.refuses:
             raise self.refuses.pop()
         self.committed_to += [place.offset for place in offsets]
         return offsets
@@ -69,12 +72,12 @@ class Client:
         self.closed = True
 
     def assignment(self) -> list[TopicPartition]:
-        return []
+        return [] if self.closed else self._partitions
 
 
-def message(offset: int) -> Any:
+def message(offset: int, partition: int = 0) -> Any:
     return SimpleNamespace(
-        error=lambda: None, partition=lambda: 0, offset=lambda: offset, value=lambda: str(offset).encode()
+        error=lambda: None, partition=lambda: partition, offset=lambda: offset, value=lambda: str(offset).encode()
     )
 
 
@@ -146,6 +149,34 @@ async def test_a_position_that_could_not_be_sent_is_sent_again(reader: KafkaRead
         return client.committed_to == [1]
 
     await eventually(committed)
+
+
+async def test_what_the_group_has_left_to_a_reader_that_took_itself_for_put_out_is_read(
+    reader: KafkaReader, clients: list[Client]
+) -> None:
+    (client,) = clients
+    client.comes = [message(0)]
+    await read(reader, 1)
+    client.refuses = [KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))]
+    await reader.rejoin()
+    assert reader._assignment.partitions == []
+    client.comes = [message(1)]  # it goes on where it was, and has to go back
+
+    async def assigned() -> bool:
+        return reader._assignment.partitions == [0]
+
+    await eventually(assigned)
+    client.comes = [message(0), message(1)]
+    assert values_of(await read(reader, 2)) == [0, 1]
+
+
+async def test_what_was_read_of_a_partition_that_has_left_brings_it_not_back(
+    reader: KafkaReader, clients: list[Client]
+) -> None:
+    (client,) = clients
+    client.comes = [message(0, partition=3), message(0)]
+    assert values_of(await read(reader, 1)) == [0]
+    assert reader._assignment.partitions == [0]
 
 
 async def test_a_consumer_that_another_has_replaced_puts_nobody_out(reader: KafkaReader, clients: list[Client]) -> None:

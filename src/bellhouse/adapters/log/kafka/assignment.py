@@ -91,19 +91,24 @@ class Assignment:
             if gone:
                 self._ready = deque(record for record in self._ready if record.partition not in gone)
 
-    def add(self, messages: Sequence[Message]) -> None:
-        """What was read, in order for each partition."""
+    def add(self, messages: Sequence[Message]) -> set[int]:
+        """What was read, in order for each partition. Answers the partitions that are not assigned: what was read of
+        them is passed over."""
         shares, polled = self._shares, []
+        strange: set[int] = set()
         for message in messages:
             partition, offset = message.partition(), message.offset()
             share = shares.get(partition)  # type: ignore[arg-type]  # a message that was read has one
-            if share is not None:
-                again = offset < share.mark  # type: ignore[operator]  # the same
-                polled.append(Polled(offset, message.value() or b"", partition, again, share.number))  # type: ignore[arg-type]  # the same
+            if share is None:
+                strange.add(partition)  # type: ignore[arg-type]  # the same
+                continue
+            again = offset < share.mark  # type: ignore[operator]  # the same
+            polled.append(Polled(offset, message.value() or b"", partition, again, share.number))  # type: ignore[arg-type]  # the same
         with self._lock:
             if self._paused:
                 polled = self._hold(polled)
             self._ready.extend(polled)
+        return strange
 
     def due(self, partitions: Iterable[int] | None = None) -> dict[int, int]:
         """The positions that are done and not yet sent to the broker, as offsets of the last record done."""

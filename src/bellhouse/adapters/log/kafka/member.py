@@ -1,6 +1,6 @@
 """One member of a consumer group: a librdkafka consumer and the thread that is the only one to speak to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Final
@@ -220,8 +220,19 @@ class Member:
                 messages.append(message)
             else:
                 self._failed(self._consumer, error)
-        self._assignment.add(messages)
+        strange = self._assignment.add(messages)
+        if strange:
+            self._take_again(strange)
         self._wake()
+
+    def _take_again(self, strange: Collection[int]) -> None:
+        """Go back to the group's positions where partitions are still this consumer's though it was told otherwise: a
+        group that is about to rebalance may refuse a member, and let it keep what it had without another word."""
+        ours = [place.partition for place in self._consumer.assignment() if place.partition in strange]
+        if ours:
+            self._notes.warn(f"Kafka: a reader of {self._topic} takes partitions again", "it had kept them")
+            self._consumer.incremental_unassign(self._these(ours))
+            self._take_over(ours)
 
     def _wait_for_room(self) -> None:
         now = self._clock.monotonic()
