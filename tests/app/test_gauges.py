@@ -7,14 +7,20 @@ import msgspec
 
 from bellhouse.app.gauges import GaugeSources, StoreGauges
 from bellhouse.domain.ids import RecipientNo, TenantNo
-from bellhouse.domain.words import Priority
+from bellhouse.domain.levers import Lever, Levers, Selector
+from bellhouse.domain.words import PRIORITIES, Priority
 from bellhouse.ports.log import GROUP_OF, Lag, LogUnavailable, deliveries_topic, notifications_topic
-from bellhouse.ports.store import Pending
+from bellhouse.ports.store import BreakerRow, Pending
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON, notification, routed
 
 NORMAL = notifications_topic("normal")
 PUSH = deliveries_topic("push", "critical")
+
+
+def pause(until: int = 0, **words: Any) -> Lever:
+    selector = Selector(**words)
+    return Lever("pause", selector.text, selector=selector, until=until)
 
 
 class World:
@@ -32,11 +38,14 @@ class World:
         }
         self.waiting: dict[Priority, Pending] = {}
         self.late: dict[Priority, int] = {}
+        self.rows: tuple[Lever, ...] = ()
+        self.forced: tuple[BreakerRow, ...] = ()
 
     @property
     def gauges(self) -> StoreGauges:
         parts: Any = self
-        return StoreGauges(GaugeSources(parts, parts, parts, parts, parts, self.clock), parts, {})
+        sources = GaugeSources(parts, parts, parts, parts, parts, self.clock, levers=parts)
+        return StoreGauges(sources, parts, {})
 
     async def lags(self) -> Sequence[Lag]:
         if self.away:
@@ -47,6 +56,12 @@ class World:
         if self.away:
             raise LogUnavailable("unreachable", "wait")
         return self.first
+
+    async def levers(self, known: Levers | None = None) -> Levers:
+        return Levers(1, self.rows)
+
+    async def breakers(self) -> Sequence[BreakerRow]:
+        return self.forced
 
     async def pending(self) -> Mapping[Priority, Pending]:
         return self.waiting
@@ -100,3 +115,23 @@ async def test_what_is_overdue_waits_for_a_scheduler() -> None:
     world.first, world.behind = {}, {}
     world.late = {"low": NOON - 60_000, "high": NOON + 1}
     assert await world.gauges.oldest_pending() == {("due", "low"): NOON - 60_000}
+
+
+async def test_levers_that_have_gone_back_by_themselves_are_not_counted() -> None:
+    world = World()
+    world.rows = (pause(channel="sms"), pause(tenant="acme"), pause(until=NOON - 1), Lever("rate", "fcm", "9"))
+    world.forced = (BreakerRow("fcm", "push", forced="open"), BreakerRow("smtp", "email"))
+    reading = await world.gauges.levers()
+    assert reading.pulled == {"pause": 2, "rate": 1, "breaker": 1}
+    assert reading.paused == {("sms", priority) for priority in PRIORITIES}, "a tenant's pause holds no lane whole"
+
+
+async def test_what_is_paused_may_not_leave_and_has_not_waited() -> None:
+    world = World()
+    world.rows = (pause(channel="push", priority="critical"),)
+    gauges = world.gauges
+    assert await gauges.oldest_pending() == {("route", "normal"): NOON - 3_000}
+    world.rows = ()
+    assert ("deliver", "critical") in await gauges.oldest_pending()
+    world.away, world.rows = True, (pause(),)
+    assert ("deliver", "critical") in await gauges.oldest_pending(), "of a log that is away what was known is told"

@@ -25,9 +25,9 @@ def breaker(provider: str, channel: str, values: str, instance: str = "exporter"
     return {f"circuit_breaker_state{{{labels}}}": values}
 
 
-def routed(channel: str, values: str) -> dict[str, str]:
+def routed(channel: str, values: str, priority: str = "normal") -> dict[str, str]:
     """Deliveries planned."""
-    return {f'notifications_routed_total{{channel="{channel}",priority="normal"}}': values}
+    return {f'notifications_routed_total{{channel="{channel}",priority="{priority}"}}': values}
 
 
 def validated(values: str) -> dict[str, str]:
@@ -38,6 +38,11 @@ def validated(values: str) -> dict[str, str]:
 def answered(code: str, values: str, route: str = "/v1/notifications") -> dict[str, str]:
     """Requests answered."""
     return {f'http_requests_total{{route="{route}",code="{code}"}}': values}
+
+
+def paused(channel: str, priority: str, values: str = "1x60") -> dict[str, str]:
+    """Whether a pause holds a lane."""
+    return {f'lane_paused{{channel="{channel}",priority="{priority}",instance="exporter"}}': values}
 
 
 def skipped(topic: str, values: str, instance: str = "a") -> dict[str, str]:
@@ -117,6 +122,13 @@ DELIVERY: tuple[Case, ...] = (
     silent("while one in ten gets through", "ProbeFailing", "critical",
            {'probe_results_total{channel="sms",outcome="failed"}': "0+9x60",
             'probe_results_total{channel="sms",outcome="confirmed"}': "0+1x60"}, "59m"),
+    silent("while the channel is paused", "ProbeFailing", "critical",
+           {'probe_results_total{channel="sms",outcome="timeout"}': "0+1x60", **paused("sms", "high")}, "10m", "59m"),
+    fires(
+        "ProbeFailing", "critical",
+        {'probe_results_total{channel="sms",outcome="timeout"}': "0+1x60", **paused("sms", "low"), **paused("push", "high")},
+        'channel="sms"', not_at="4m", at="10m", name="another pause excuses no probe",
+    ),
     silent("without probes", "ProbeFailing", "critical", {'probe_results_total{channel="sms",outcome="failed"}': "0x60"}, "59m"),
 )  # fmt: skip
 
@@ -174,14 +186,40 @@ DOOR: tuple[Case, ...] = (
         "AcceptingButNotSending", "critical",
         {**routed("sms", "0+60x60"), **routed("push", "0+60x60"), **sent("push", "success", "0+60x60", "fcm"),
          **sent("sms", "success", "0+60x10 600x50"), **lag("deliveries.sms.normal", "0x10 0+60x50"),
-         **lag("deliveries.push.normal", "5x60")},
+         **lag("deliveries.push.normal", "5x60"), **oldest("deliver", "normal", "0x10 0+60x50"), **paused("sms", "normal", "0x60")},
         'channel="sms"', not_at="18m", at="22m", name="a stuck worker of one channel",
     ),
     fires(
         "AcceptingButNotSending", "critical",
-        {**routed("sms", "0+60x60"), **lag("deliveries.sms.critical", "0+60x60")},
+        {**routed("sms", "0+60x60"), **lag("deliveries.sms.critical", "0+60x60"), **oldest("deliver", "critical", "0+60x60")},
         'channel="sms"', not_at="5m", at="8m", name="a channel that has never sent",
     ),
+    fires(
+        "AcceptingButNotSending", "critical",
+        {**routed("sms", "0+60x60"), **routed("sms", "0+600x60", "low"), **paused("sms", "low"), **paused("sms", "normal", "0x60"),
+         **lag("deliveries.sms.normal", "0+60x60"), **lag("deliveries.sms.low", "0+600x60"),
+         **oldest("deliver", "normal", "0+60x60")},
+        'channel="sms"', not_at="5m", at="9m", name="what is paused beside it excuses no stuck worker",
+    ),
+    fires(
+        "AcceptingButNotSending", "critical",
+        {**routed("sms", "0+60x60"), **lag("deliveries.sms.normal", "0+60x60"), **paused("sms", "normal", "1x20 0x40"),
+         **oldest("deliver", "normal", "0x20 1200+60x40")},
+        'channel="sms"', not_at="24m", at="28m", name="a lane that goes on standing still when its pause is over",
+    ),
+    silent("while its lane is paused", "AcceptingButNotSending", "critical",
+           {**routed("sms", "0+60x60"), **lag("deliveries.sms.normal", "0+60x60"), **paused("sms", "normal"),
+            **oldest("deliver", "high", "90x60")}, "10m", "30m", "59m"),
+    silent("when a paused lane and one without work are all that a channel has", "AcceptingButNotSending", "critical",
+           {**routed("sms", "0+60x60"), **routed("sms", "5x60", "high"), **lag("deliveries.sms.normal", "0+60x60"),
+            **lag("deliveries.sms.high", "3x60"), **paused("sms", "normal"), **paused("sms", "high", "0x60"),
+            **oldest("deliver", "high", "90x60")}, "10m", "59m"),
+    silent("when a pause ends and what waited goes out", "AcceptingButNotSending", "critical",
+           {**routed("sms", "0+60x60"), **lag("deliveries.sms.normal", "0+60x30 1800-100x15 0x30"), **paused("sms", "normal", "1x30 0x30"),
+            **sent("sms", "success", "0x31 0+160x30"), **oldest("deliver", "normal", "0x30 1800-60x30")}, "30m", "33m", "40m"),
+    silent("while a tenant's pause holds all that comes in", "AcceptingButNotSending", "critical",
+           {**routed("sms", "0+60x60"), **lag("deliveries.sms.normal", "3x60"), **paused("sms", "normal", "0x60"),
+            **oldest("deliver", "normal", "0.2x60")}, "10m", "59m"),
     fires(
         "AcceptingButNotSending", "critical",
         {**validated("0+60x60"), **routed("sms", "7x60"), **oldest("route", "normal", "0+60x60")},

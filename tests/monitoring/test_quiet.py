@@ -35,6 +35,8 @@ HEALTHY = {
     **told.oldest("deliver", "critical", "0.3x60"),
     **told.breaker("fcm", "push", "0x60"),
     'unreadable_records_total{topic="notifications.normal"}': "0x60",
+    'lane_paused{channel="push",priority="normal"}': "0x60",
+    'levers_pulled{kind="pause"}': "0x60",
     "ledger_imbalance": "0x60",
     "ledger_checked_timestamp_seconds": "0+60x60",
     'gauge_read_timestamp_seconds{gauge="lags"}': "0+60x60",

@@ -14,6 +14,7 @@ from bellhouse.ports.telemetry import (
     BreakerReading,
     DeadLetterDepth,
     LedgerReading,
+    LeverReading,
     ProbeReading,
     ProviderBalance,
     Silence,
@@ -72,6 +73,9 @@ class World:
     async def probes(self) -> Sequence[ProbeReading]:
         return [ProbeReading("push", START)]
 
+    async def levers(self) -> LeverReading:
+        return LeverReading({"pause": 2, "rate": 1}, frozenset({("sms", "low")}))
+
     async def partitions_ahead(self) -> int | None:
         return 7
 
@@ -103,6 +107,10 @@ async def test_every_shared_gauge_is_set() -> None:
     assert value(samples, "circuit_breaker_state", provider="vonage", channel="sms") == 2
     assert value(samples, "dead_letters", channel="push") == 3
     assert value(samples, "ledger_imbalance") == 0
+    pulled = [value(samples, "levers_pulled", kind=kind) for kind in ("pause", "prefer", "rate", "breaker")]
+    assert pulled == [2, 0, 1, 0]
+    assert value(samples, "lane_paused", channel="sms", priority="low") == 1
+    assert value(samples, "lane_paused", channel="sms", priority="high") == 0
     assert value(samples, "ledger_checked_timestamp_seconds") == START / 1000
     assert value(samples, "oldest_pending_seconds", stage="route", priority="critical") == 1.5
     assert value(samples, "oldest_pending_seconds", stage="deliver", priority="critical") == 0

@@ -186,6 +186,7 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         silences=Silences(accounts.sheets, store.signs, silence),
         balances=balances.read,
         signs=store.signs,
+        levers=store.levers,
     )
     gauges = StoreGauges(sources, reconciler, {str(name): channels for name, channels in used(parts.settings).items()})
     return [

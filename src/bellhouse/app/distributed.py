@@ -298,6 +298,7 @@ def _exporter(ground: _Ground) -> list[Service]:
         silences=Silences(accounts.sheets, store.signs, silence_settings(stage.settings)),
         balances=balances.read,
         signs=store.signs,
+        levers=store.levers,
     )
     providers = {str(name): channels for name, channels in used(stage.settings).items()}
     return [

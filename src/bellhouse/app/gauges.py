@@ -1,5 +1,6 @@
 """What the exporter reads of things that all processes share, from the store and the log."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -8,18 +9,23 @@ import msgspec
 
 from bellhouse.deliver.silence import SilenceSettings, silence_ms
 from bellhouse.domain.delivery import Delivery
+from bellhouse.domain.levers import Lever, Levers
 from bellhouse.domain.notification import Notification
-from bellhouse.domain.words import CHANNELS, Channel, Priority
+from bellhouse.domain.words import CHANNELS, PRIORITIES, Channel, Priority
 from bellhouse.ops.probes import sign_of
 from bellhouse.ops.reconcile import Reconciler
+from bellhouse.policy.pauses import brakes_of, pauses_of
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable
+from bellhouse.ports.levers import LeverReader
+from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable, deliveries_topic
 from bellhouse.ports.provider import Sheet
 from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending, Sign, SignStore
 from bellhouse.ports.telemetry import (
     BreakerReading,
     DeadLetterDepth,
     LedgerReading,
+    LeverReading,
+    LeverWord,
     ProbeReading,
     ProviderBalance,
     Silence,
@@ -44,6 +50,8 @@ class GaugeSources(msgspec.Struct, frozen=True):
     balances: Callable[[], Sequence[ProviderBalance]] | None = None
     signs: SignStore | None = None
     """Where it is noted when probes got through."""
+    levers: LeverReader | None = None
+    """Where it is noted what operators have pulled."""
 
 
 class Silences(msgspec.Struct, frozen=True):
@@ -76,6 +84,7 @@ class StoreGauges:
         self._sources = sources
         self._reconciler = reconciler
         self._providers = providers
+        self._levers: Levers | None = None
         self._in_log = 0
         self._oldest: Mapping[tuple[str, Priority], int] = {}
 
@@ -110,10 +119,12 @@ class StoreGauges:
     async def _oldest_in_log(self) -> dict[tuple[str, Priority], int]:
         """What could be looked at, and what was last known of the rest, as far as anything is left there."""
         log = self._sources.log
+        held = {deliveries_topic(*lane) for lane in _paused(await self._pulled())}
         try:
             # First: the log looks for the oldest where it has just counted, so that both are about the same records.
-            behind = {_place(lag.topic) for lag in await log.lags() if lag.lag}
-            found = oldest_of(await log.oldest())
+            behind = {_place(lag.topic) for lag in await log.lags() if lag.lag and lag.topic not in held}
+            first = await log.oldest()
+            found = oldest_of({topic: records for topic, records in first.items() if topic not in held})
         except LogUnavailable:
             return dict(self._oldest)
         return {place: since for place, since in self._oldest.items() if place in behind} | found
@@ -137,6 +148,19 @@ class StoreGauges:
             return ()
         signs = await self._sources.signs.signs()
         return [ProbeReading(c, sign.heard_at) for c in CHANNELS if (sign := signs.get(sign_of(c))) is not None]
+
+    async def levers(self) -> LeverReading:
+        rows = await self._pulled()
+        forced = sum(row.forced != "none" for row in await self._sources.breakers.breakers())
+        pulled: dict[LeverWord, int] = {"breaker": forced, **Counter(lever.kind for lever in rows)}
+        return LeverReading(pulled, _paused(rows))
+
+    async def _pulled(self) -> Sequence[Lever]:
+        if self._sources.levers is None:
+            return ()
+        self._levers = await self._sources.levers.levers(self._levers)
+        now = self._sources.clock.now()
+        return [lever for lever in self._levers.rows if lever.holds(now)]
 
     async def partitions_ahead(self) -> int | None:
         asked = self._sources.partitions_ahead
@@ -163,6 +187,13 @@ def oldest_of(records: Mapping[str, Sequence[bytes]]) -> dict[tuple[str, Priorit
                 continue
             oldest[place] = min(ready_at, oldest.get(place, ready_at))
     return oldest
+
+
+def _paused(levers: Sequence[Lever]) -> frozenset[tuple[Channel, Priority]]:
+    """The lanes of which a pause holds everything. Tenants need no numbers here: who names one holds no lane whole."""
+    pauses = pauses_of(levers, {})
+    lanes = ((channel, priority) for channel in CHANNELS for priority in PRIORITIES)
+    return frozenset(lane for lane in lanes if brakes_of(pauses, *lane).whole is not None)
 
 
 def _place(topic: str) -> tuple[str, Priority]:

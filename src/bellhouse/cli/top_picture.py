@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bellhouse.domain.words import PRIORITIES
+from bellhouse.ops.doctor.causes import plural
 from bellhouse.ops.top import Frame
 
 _DEAD_MAN: Final = "Watchdog"
@@ -56,9 +58,24 @@ def _head(frame: Frame) -> RenderableType:
         lines.append(
             f"[red bold]Shared figures are {age}[/]: queues, breakers, ages and the ledger are not to be trusted"
         )
+    if frame.levers:
+        lines.append(_levers(frame))
     lines += [f"[red bold]Cannot reach[/] {escape(one)}" for one in frame.down]
     lines += [f"[red bold]No answer from[/] {escape(one)}" for one in frame.unreachable]
     return Text.from_markup("\n".join(lines))
+
+
+def _levers(frame: Frame) -> str:
+    """What is pulled, and the channels or single lanes that a pause holds."""
+    pulled = ", ".join(plural(count, kind) for kind, count in sorted(frame.levers.items()))
+    lanes: dict[str, list[str]] = {}
+    for lane in frame.paused:
+        channel, _, priority = lane.partition(".")
+        lanes.setdefault(channel, []).append(priority)
+    held = ", ".join(
+        channel if len(own) == len(PRIORITIES) else f"{channel} {'/'.join(own)}" for channel, own in lanes.items()
+    )
+    return f"[yellow]Levers pulled:[/] {escape(pulled)}{f'; paused: {escape(held)}' if held else ''}"
 
 
 def _ledger(frame: Frame) -> str:

@@ -36,11 +36,16 @@ RECORDINGS: Final = (
 _LAG: Final = "max by (topic, partition, consumer_group) (kafka_consumer_lag{{{topics}}})"
 _URGENT: Final = _LAG.format(topics=r'topic=~"(notifications|deliveries)\\..+",topic!~".+\\.low"')
 _LOW: Final = _LAG.format(topics=r'topic=~"(notifications|deliveries)\\.(.+\\.)?low"')
+_PAUSED: Final = "max by (channel, priority) (lane_paused) > 0"
 _LAG_OF_CHANNEL: Final = (
-    "sum by (channel) (label_replace(\n    "
+    "sum by (channel) (\n    label_replace(label_replace(\n      "
     + _LAG.format(topics=r'topic=~"deliveries\\..+"')
     + r""",
-    "channel", "$1", "topic", "deliveries\\.([^.]+)\\..+"))"""
+      "channel", "$1", "topic", "deliveries\\.([^.]+)\\..+"), "priority", "$1", "topic", "deliveries\\.[^.]+\\.(.+)")
+    unless on (channel, priority)
+    """
+    + _PAUSED
+    + "\n  )"
 )
 _OLDEST: Final = 'max by (stage, priority) (oldest_pending_seconds{{priority="{priority}"}}) > ${threshold}'
 _BREAKERS: Final = "max by (provider, channel) (circuit_breaker_state)"
@@ -74,12 +79,18 @@ or
         "critical",
         f"""\
 (
-  sum by (channel) (increase(notifications_routed_total[5m])) > 0
+  sum by (channel) (
+    increase(notifications_routed_total[5m])
+    unless on (channel, priority)
+    {_PAUSED}
+  ) > 0
   unless
   sum by (channel) (increase(notifications_sent_total[5m])) > 0
 )
 and
-{_LAG_OF_CHANNEL} > 0
+  {_LAG_OF_CHANNEL} > 0
+and on ()
+max(oldest_pending_seconds{{stage="deliver"}}) > $critical_waits_s
 or
 (
   sum(increase(notifications_validated_total[5m])) > 0
@@ -94,8 +105,8 @@ and
 max(oldest_pending_seconds{{stage="route"}}) > $critical_waits_s""",
         "5m",
         "Notifications are accepted and not sent{{ with $labels.channel }} on {{ . }}{{ end }}",
-        "For ten minutes notifications have come in and none has left, though some may: what is scheduled, deferred "
-        "or suppressed does not count. A router or a worker is stuck, missing or paused.",
+        "For ten minutes notifications have come in and none has left, though some may: what is scheduled, deferred, "
+        "suppressed or paused does not count. A router or a worker is stuck or missing.",
         "accepting-but-not-sending",
         DOOR,
     ),
@@ -207,10 +218,13 @@ or
   sum by (channel) (increase(probe_results_total{outcome!="confirmed"}[15m])) > 0
   unless
   sum by (channel) (increase(probe_results_total{outcome="confirmed"}[15m])) > 0
-)""",
+)
+unless on (channel)
+max by (channel) (lane_paused{priority="high"}) > 0""",
         "5m",
         "No probe gets through on {{ $labels.channel }}",
-        "Of the synthetic notifications of a quarter of an hour none was confirmed: people do not get theirs either.",
+        "Of the synthetic notifications of a quarter of an hour none was confirmed: people do not get theirs either. "
+        "Where an operator has paused the channel it is silent.",
         "probe-failing",
         DELIVERY,
     ),

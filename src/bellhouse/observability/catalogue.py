@@ -11,7 +11,7 @@ from bellhouse.domain.attempt import AttemptStatus, VerdictName
 from bellhouse.domain.words import CHANNELS, PRIORITIES
 from bellhouse.policy.reasons import REASON_CODES
 from bellhouse.ports.log import GROUP_OF, TOPICS
-from bellhouse.ports.telemetry import CallbackOutcome, Dependency, ProbeOutcome, SpanOutcome, Stage
+from bellhouse.ports.telemetry import CallbackOutcome, Dependency, LeverWord, ProbeOutcome, SpanOutcome, Stage
 
 Kind = Literal["counter", "gauge", "histogram"]
 Owner = Literal["process", "exporter"]
@@ -118,11 +118,12 @@ STAGE: Final = Words("stage", get_args(Stage))
 SPAN_OUTCOME: Final = Words("span_outcome", get_args(SpanOutcome))
 PROBE_OUTCOME: Final = Words("probe_outcome", get_args(ProbeOutcome))
 DEPENDENCY: Final = Words("dependency", get_args(Dependency))
+LEVER: Final = Words("kind", get_args(LeverWord))
 READING: Final = Words(
     "gauge",
     (
         "lags", "breakers", "dead_letters", "ledger", "oldest_pending", "balances", "store", "silences", "probes",
-        "partitions",
+        "levers", "partitions",
     ),
 )  # fmt: skip
 
@@ -135,7 +136,7 @@ _LISTS: Final = {
     "priority": PRIORITY, "channel": CHANNEL, "type": TYPE, "route": ROUTE, "provider": PROVIDER, "topic": TOPIC,
     "partition": PARTITION, "consumer_group": GROUP, "status": STATUS, "verdict": VERDICT, "status_code": WIRE_CODE,
     "code": HTTP_CODE, "attempt": ATTEMPT, "outcome": OUTCOME, "stage": STAGE, "gauge": READING, "role": ROLE,
-    "currency": CURRENCY, "dependency": DEPENDENCY,
+    "currency": CURRENCY, "dependency": DEPENDENCY, "kind": LEVER,
 }  # fmt: skip
 
 
@@ -208,7 +209,13 @@ METRICS: Final[tuple[Metric, ...]] = (
     _shared("ledger_imbalance", "", "What the ledger cannot account for: must be 0.", ours=True),
     _shared("ledger_checked_timestamp_seconds", "", "When the ledger was last checked.", ours=True),
     _shared(
-        "oldest_pending_seconds", "stage priority", "How long the oldest that may leave has waited.", ours=True
+        "oldest_pending_seconds", "stage priority",
+        "How long the oldest that may leave has waited; what is paused may not.", ours=True,
+    ),
+    _shared("levers_pulled", "kind", "Levers that operators have pulled, and forced breakers.", ours=True),
+    _shared(
+        "lane_paused", "channel priority", "Whether a pause holds all of a channel at a priority: 1 it does, 0 not.",
+        ours=True,
     ),
     _shared("provider_balance", "provider", "Money left in a provider's account, in its currency.", ours=True),
     _shared(

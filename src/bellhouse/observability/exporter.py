@@ -6,14 +6,14 @@ It stands apart from the workers, because a dead worker must not silence the ale
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import product
-from typing import Final
+from typing import Final, get_args
 
-from bellhouse.domain.words import PRIORITIES
+from bellhouse.domain.words import CHANNELS, PRIORITIES
 from bellhouse.observability.families import Labels
 from bellhouse.observability.metrics import Metrics
 from bellhouse.observability.ticks import ticks
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.telemetry import BreakerState, Gauges, Lease, Logbook, Stage
+from bellhouse.ports.telemetry import BreakerState, Gauges, Lease, LeverWord, Logbook, Stage
 
 INTERVAL_S: Final = 5.0
 
@@ -58,6 +58,7 @@ class Exporter:
             "store": self._store,
             "silences": self._silences,
             "probes": self._probes,
+            "levers": self._levers,
             "partitions": self._partitions,
         }
 
@@ -150,6 +151,15 @@ class Exporter:
     async def _probes(self) -> Table:
         probes = await self._gauges.probes()
         return {"probe_success_timestamp_seconds": [((one.channel,), one.succeeded_at / 1000) for one in probes]}
+
+    async def _levers(self) -> Table:
+        """All at 0 too: an alert has to tell what is not paused from what is not known."""
+        levers = await self._gauges.levers()
+        lanes = ((channel, priority) for channel in CHANNELS for priority in PRIORITIES)
+        return {
+            "levers_pulled": [((kind,), levers.pulled.get(kind, 0)) for kind in get_args(LeverWord)],
+            "lane_paused": [(lane, float(lane in levers.paused)) for lane in lanes],
+        }
 
     async def _partitions(self) -> Table:
         days = await self._gauges.partitions_ahead()

@@ -23,7 +23,8 @@ COUNTERS: Final = (
 GAUGES: Final = (
     "kafka_consumer_lag", "oldest_pending_seconds", "dead_letters", "circuit_breaker_state",
     "provider_silence_seconds", "provider_balance", "ledger_imbalance", "ledger_checked_timestamp_seconds",
-    "gauge_read_timestamp_seconds", "ingest_degraded_step", "process_memory_bytes", "dependency_up", _STARTED,
+    "gauge_read_timestamp_seconds", "ingest_degraded_step", "process_memory_bytes", "dependency_up", "levers_pulled",
+    "lane_paused", _STARTED,
 )  # fmt: skip
 """Whose values it reads."""
 
@@ -103,6 +104,10 @@ class Frame(msgspec.Struct, frozen=True):
     channels: tuple[ChannelLine, ...]
     providers: tuple[ProviderLine, ...]
     processes: tuple[ProcessLine, ...]
+    levers: Mapping[str, int]
+    """How many levers of each kind are pulled, forced breakers among them; those of which none is are left out."""
+    paused: tuple[str, ...]
+    """What a pause holds whole: `channel.priority`."""
     down: tuple[str, ...]
     """What a process cannot reach: `role: dependency`."""
     unreachable: tuple[str, ...]
@@ -150,6 +155,12 @@ def frame_of(
         tuple(_channels(reading)),
         tuple(_providers(reading)),
         tuple(_processes(reading, now, starts)),
+        {kind: int(count) for (kind,), count in _largest(reading, "levers_pulled", "kind").items() if count},
+        tuple(
+            f"{channel}.{priority}"
+            for (channel, priority), held in _largest(reading, "lane_paused", "channel", "priority").items()
+            if held
+        ),
         tuple(
             f"{labels.get('role', '')}: {labels.get('dependency', '')}"
             for labels, value in reading.gauges("dependency_up")

@@ -27,6 +27,9 @@ ProbeOutcome = Literal["confirmed", "failed", "timeout"]
 Dependency = Literal["store", "log", "cache"]
 """What a process stands on."""
 
+LeverWord = Literal["pause", "prefer", "rate", "breaker"]
+"""A kind of lever: a brake, a provider put first, a rate, a forced breaker."""
+
 SpanOutcome = Literal["exported", "dropped"]
 """What became of a span: the collector took it; or there was no room for it, or the collector did not take it."""
 
@@ -250,6 +253,15 @@ class ProbeReading(msgspec.Struct, frozen=True, gc=False):
     succeeded_at: int
 
 
+class LeverReading(msgspec.Struct, frozen=True, gc=False):
+    """What operators have pulled, without what has gone back by itself."""
+
+    pulled: Mapping[LeverWord, int]
+    """How many of each kind."""
+    paused: frozenset[tuple[Channel, Priority]] = frozenset()
+    """The lanes of which a pause holds everything."""
+
+
 class StoreReading(msgspec.Struct, frozen=True, gc=False):
     """The store's own state: notifications accepted and not yet routed, and the bytes of its write-ahead log."""
 
@@ -280,7 +292,7 @@ class Gauges(Protocol):
 
     async def oldest_pending(self) -> Mapping[tuple[str, Priority], int]:
         """By stage (`route`, `deliver`, and `due`: what a scheduler brings back in its time) and priority, since when
-        (ms) the oldest that may leave has waited."""
+        (ms) the oldest that may leave has waited. What a pause holds may not."""
         ...
 
     async def balances(self) -> Sequence[ProviderBalance]: ...
@@ -294,6 +306,8 @@ class Gauges(Protocol):
     async def probes(self) -> Sequence[ProbeReading]:
         """Channels of which a probe has ever got through."""
         ...
+
+    async def levers(self) -> LeverReading: ...
 
     async def partitions_ahead(self) -> int | None:
         """For how many days from today on there are partitions; None where the store has none."""

@@ -47,6 +47,15 @@ ingest_degraded_step{role="api"} 1
 ingest_degraded_step{role="bulk"} 0
 dependency_up{role="bulk",dependency="log"} 0
 dependency_up{role="bulk",dependency="store"} 1
+levers_pulled{kind="pause"} 2
+levers_pulled{kind="rate"} 1
+levers_pulled{kind="breaker"} 0
+lane_paused{channel="sms",priority="low"} 1
+lane_paused{channel="sms",priority="high"} 0
+lane_paused{channel="push",priority="critical"} 1
+lane_paused{channel="push",priority="high"} 1
+lane_paused{channel="push",priority="normal"} 1
+lane_paused{channel="push",priority="low"} 1
 process_started_timestamp_seconds{role="bulk"} 980
 process_memory_bytes{role="bulk"} 50000000
 process_cpu_used_seconds_total{role="bulk"} 10
@@ -93,6 +102,16 @@ def test_the_worst_that_any_process_tells_counts() -> None:
     found = the_frame()
     assert (found.step, found.ledger_imbalance, found.ledger_age_s, found.figures_age_s) == ("no_low", 2, 30, 300)
     assert found.down == ("bulk: log",)
+
+
+def test_levers_that_are_pulled_and_what_a_pause_holds_are_told() -> None:
+    found = the_frame()
+    assert found.levers == {"pause": 2, "rate": 1}
+    assert len(found.paused) == 5
+    assert "Levers pulled: 2 pauses, 1 rate; paused: " in drawn(found)
+    assert {"push", "sms low"} == set(drawn(found).partition("; paused: ")[2].partition("\n")[0].strip().split(", "))
+    nothing = frame_of(between({}, {}, 10), 1000, Starts())
+    assert "Levers pulled" not in drawn(nothing)
 
 
 def test_a_process_that_began_anew_is_counted_as_a_restart() -> None:
