@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.log.kafka import KafkaConfig, member
 from bellhouse.adapters.log.kafka.notes import Notes
+from bellhouse.adapters.log.kafka.reach import Found
 from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.log_suite import NORMAL, behind, eventually, read, values_of
@@ -87,8 +88,8 @@ class Lost:
     def __init__(self) -> None:
         self.clients: list[object] = []
 
-    def is_lost_to(self, client: object, _: str) -> bool:
-        return client in self.clients
+    def look(self, client: object, _: str) -> Found:
+        return "lost" if client in self.clients else "there"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from tests.kafka_house import IMPATIENT_S, KafkaHouse
 
 from bellhouse.adapters.log.kafka import KafkaConfig, publisher
+from bellhouse.adapters.log.kafka.reach import Found
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.testing.log_suite import NORMAL, eventually, records
 
@@ -40,7 +41,7 @@ async def test_who_waits_for_room_at_a_producer_that_is_given_up_is_told(
 async def test_what_a_producer_that_has_lost_its_cluster_had_on_its_way_fails_at_once() -> None:
     house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=NEVER_S))
     line = house.publisher._publisher._line(NORMAL)
-    line._reach = _answering(True)
+    line._reach = _answering("lost")
     on_its_way = asyncio.create_task(line.append(records([1])))
     await asyncio.sleep(0)
     line._unheard = NORMAL
@@ -52,7 +53,7 @@ async def test_what_a_producer_that_has_lost_its_cluster_had_on_its_way_fails_at
 
 async def test_a_producer_whose_cluster_cannot_be_looked_for_goes_on_answering(house: KafkaHouse) -> None:
     line = house.publisher._publisher._line(NORMAL)
-    line._reach = _answering(RuntimeError("no thread"))
+    line._reach = _answering(RuntimeError("no thread"), "there")
     line._unheard = NORMAL
 
     async def looked() -> bool:
@@ -64,12 +65,27 @@ async def test_a_producer_whose_cluster_cannot_be_looked_for_goes_on_answering(h
             await house.publisher.append(records([1]))
 
 
-def _answering(answer: bool | Exception) -> Any:
-    """What says of every client whether it has lost its cluster, or raises."""
+async def test_a_producer_whose_cluster_is_away_is_looked_at_until_it_is_found_or_lost() -> None:
+    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=NEVER_S))
+    line = house.publisher._publisher._line(NORMAL)
+    line._reach = _answering("away", "away", "lost")
+    on_its_way = asyncio.create_task(line.append(records([1])))
+    await asyncio.sleep(0)
+    line._unheard = NORMAL
+    async with asyncio.timeout(ANSWERED_WITHIN_S):
+        with pytest.raises(LogUnavailable, match="unreachable"):
+            await on_its_way
+        await house.close()
 
-    def is_lost_to(*_: object) -> bool:
+
+def _answering(*answers: Found | Exception) -> Any:
+    """What says one after another where a client's cluster is, or raises."""
+    left = list(answers)
+
+    def look(*_: object) -> Found:
+        answer = left.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return SimpleNamespace(is_lost_to=is_lost_to)
+    return SimpleNamespace(look=look)

@@ -13,7 +13,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.log.kafka import KafkaConfig
 from bellhouse.adapters.log.kafka.config import connection, group_name, topic_name
 from bellhouse.adapters.log.kafka.notes import Notes
-from bellhouse.adapters.log.kafka.reach import Reach
+from bellhouse.adapters.log.kafka.reach import Found, Reach
 from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.engines.kafka import Kafka
 from bellhouse.ports.log import LogUnavailable
@@ -28,22 +28,22 @@ async def house(kafka: Kafka, topic_prefix: str) -> AsyncIterator[KafkaHouse]:
         yield house
 
 
-def lost(config: KafkaConfig, client: KafkaConfig, topic: str) -> bool:
-    """Whether the cluster is lost to a client that was told of another."""
+def found(config: KafkaConfig, client: KafkaConfig, topic: str) -> Found:
+    """Where the cluster is to a client that was told of another."""
     clock = SystemClock()
     notes = Notes(config, clock, Notebook())
     consumer = Consumer({**connection(client), "group.id": "x"}, logger=notes)
     try:
-        return Reach(config, notes, clock).is_lost_to(consumer, topic)
+        return Reach(config, notes, clock).look(consumer, topic)
     finally:
         consumer.close()
 
 
 async def test_only_a_client_without_an_answer_from_a_cluster_that_answers_has_lost_it(house: KafkaHouse) -> None:
     topic = topic_name(house.config, NORMAL)
-    assert not await asyncio.to_thread(lost, house.config, house.config, topic)
-    assert await asyncio.to_thread(lost, house.config, NOBODY, topic)
-    assert not await asyncio.to_thread(lost, NOBODY, NOBODY, topic), "the cluster itself is away"
+    assert await asyncio.to_thread(found, house.config, house.config, topic) == "there"
+    assert await asyncio.to_thread(found, house.config, NOBODY, topic) == "lost"
+    assert await asyncio.to_thread(found, NOBODY, NOBODY, topic) == "away"
 
 
 async def test_a_reader_whose_client_has_lost_its_cluster_joins_with_another(house: KafkaHouse) -> None:
@@ -99,4 +99,4 @@ async def test_what_asks_about_a_cluster_asks_again_with_another_client(house: K
 
 def _lost_to(lost: object) -> Any:
     """What tells of a client that it has lost its cluster."""
-    return SimpleNamespace(is_lost_to=lambda client, _: client is lost)
+    return SimpleNamespace(look=lambda client, _: "lost" if client is lost else "there")

@@ -183,7 +183,7 @@ class Member:
         now = self._clock.monotonic()
         if now - self._looked_at < _LOOK_S or not (self._away or not self._consumer.memberid()):
             return False
-        cut_off = self._reach.is_lost_to(self._consumer, self._topic)
+        cut_off = self._reach.look(self._consumer, self._topic) == "lost"
         self._looked_at = self._clock.monotonic()
         return cut_off
 

@@ -38,6 +38,7 @@ MOVING: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.REBALANCE_IN_PROGRESS,
     }
 )
 """Answers of a cluster where something has just moved or been created: asked again, it knows better."""

@@ -73,7 +73,7 @@ class _Line:
         self._notes = notes
         self._reach = reach
         self._unheard: str | None = None
-        """A topic for which nothing was acknowledged in time."""
+        """A topic for which something was not acknowledged in time, until it is known why."""
         self._bytes = 0
         self._door = asyncio.Lock()
         self._room = asyncio.Event()
@@ -151,11 +151,14 @@ class _Line:
         self._producer.flush(_PURGED_WITHIN_S)
 
     def _look(self, topic: str) -> None:
-        """Be broken where the producer does not find its cluster any more."""
-        self._unheard = None
-        if not self.broken and self._reach.is_lost_to(self._producer, topic):
+        """Be broken where the producer does not find its cluster any more. While that is away it is looked for again:
+        the producer may be lost to it when it comes back."""
+        found = "there" if self.broken else self._reach.look(self._producer, topic)
+        if found == "lost":
             self._notes.warn("Kafka: another producer takes over", "the one before had lost the cluster")
             self.broken = True
+        if found != "away":
+            self._unheard = None
 
     def _failed(self, error: KafkaError) -> None:
         self._notes.error(error)

@@ -6,7 +6,7 @@ that looks like any outage, but for a new one the cluster is there.
 """
 
 from threading import Lock
-from typing import Final
+from typing import Final, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
@@ -14,6 +14,8 @@ from bellhouse.adapters.log.kafka.config import RECONNECT_MAX_S, KafkaConfig, co
 from bellhouse.adapters.log.kafka.notes import Notes
 from bellhouse.ports.clock import Clock
 
+Found = Literal["there", "away", "lost"]
+"""Where its cluster is to a client: `lost` answers a new client and not this one."""
 _ANSWERS_WITHIN_S: Final = 1.0
 _FRESH_S: Final = 1.0
 """How long what a new client found stands: all readers of a process ask at once."""
@@ -30,17 +32,17 @@ class Reach:
         self._found = False
         self._found_at = float("-inf")
 
-    def is_lost_to(self, client: Consumer | Producer, topic: str) -> bool:
-        """Whether `client` gets no answer though the cluster answers a new one. `topic` is one by its cluster's name.
+    def look(self, client: Consumer | Producer, topic: str) -> Found:
+        """Whether `client` finds its cluster. `topic` is one by its cluster's name.
 
         Blocks: a moment where the cluster answers the client, else some seconds.
         """
-        return (
-            not _answers(client, topic, _ANSWERS_WITHIN_S)
-            and self._answers_a_new_one(topic)
-            # The cluster may have come back between the two, and the client may be waiting to connect again.
-            and not _answers(client, topic, RECONNECT_MAX_S + _ANSWERS_WITHIN_S)
-        )
+        if _answers(client, topic, _ANSWERS_WITHIN_S):
+            return "there"
+        if not self._answers_a_new_one(topic):
+            return "away"
+        # The cluster may have come back between the two, and the client may be waiting to connect again.
+        return "there" if _answers(client, topic, RECONNECT_MAX_S + _ANSWERS_WITHIN_S) else "lost"
 
     def _answers_a_new_one(self, topic: str) -> bool:
         with self._lock:
