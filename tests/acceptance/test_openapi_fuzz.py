@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.client import Client
-from tests.acceptance.house import House
+from tests.acceptance.house import QUICK, House
 from tests.acceptance.people import define
 
 CHECKS = ",".join(
@@ -32,6 +32,12 @@ expected-statuses = [400, 401, 403, 404, 405, 413, 415, 422]
 """
 """The fuzzer does not know by itself that a body can also be too large."""
 
+SETTINGS = f"""{QUICK}
+[probes]
+within_s = 2
+"""
+"""The fuzzer pauses everything, and then waits for a probe."""
+
 BATCH = "/v1/notifications/batch"
 """Judges each item on its own, so it takes a batch in which every item is faulty."""
 
@@ -39,7 +45,7 @@ BATCH = "/v1/notifications/batch"
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A platform in one process, with the tests' tenant in it."""
-    with House(tmp_path_factory.mktemp("fuzz") / "data", None, 1) as house:
+    with House(tmp_path_factory.mktemp("fuzz") / "data", None, 1, SETTINGS) as house:
         define(house.client())
         yield house
 

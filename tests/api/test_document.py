@@ -136,3 +136,17 @@ async def test_every_example_is_a_body_that_is_taken(face: Face, document: Any) 
         assert b'"error"' not in answer.body, (name, answer.body)
     with_body = {operation["operationId"] for _, _, operation in operations(document) if "requestBody" in operation}
     assert with_body == set(BODIES)
+
+
+async def test_no_value_is_more_than_one_of_the_types_that_it_may_be(document: Any) -> None:
+    waiting, seen = [document], 0
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            types = [choice.get("type") for choice in node.get("oneOf", []) if isinstance(choice, dict)]
+            assert not {"integer", "number"} <= set(map(str, types)), node
+            seen += bool(types)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    assert seen

@@ -6,6 +6,8 @@ from typing import Any, Final
 from bellhouse.web.examples import BODIES
 
 _SCHEMAS: Final = "#/components/schemas/"
+_INTEGER: Final = {"type": "integer"}
+_NUMBER: Final = {"type": "number"}
 
 
 def finished(document: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +42,15 @@ def _close(asked: list[Any], schemas: dict[str, Any]) -> None:
 
 
 def _simplify(node: dict[str, Any]) -> None:
-    """A tuple of any length is written as `one of its items' type, or anything`; it is the first alone."""
+    """A tuple of any length is written as `one of its items' type, or anything`; it is the first alone. An integer is
+    a number too, so of exactly one that fits the integer goes."""
     choices = node.get("oneOf")
-    if isinstance(choices, list) and {} in choices:
-        kept = [choice for choice in choices if choice]
+    if not isinstance(choices, list):
+        return
+    kept = [choice for choice in choices if choice]
+    if _NUMBER in kept and _INTEGER in kept:
+        kept.remove(_INTEGER)
+    if kept != choices:
         del node["oneOf"]
         node.update(kept[0] if len(kept) == 1 else {"oneOf": kept})
 
