@@ -94,7 +94,7 @@ class _Post:
             with suppress(msgspec.MsgspecError):
                 self.running = msgspec.json.decode(await process.stdout.readline(), type=Running)
                 self.up.set()
-            status = await process.wait()
+            status = await self.child.wait()
             self.running = None
             self.ends.append((self.child.pid, status))
             await self._clock.sleep(_AGAIN_S)

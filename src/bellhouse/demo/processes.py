@@ -6,7 +6,7 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ from bellhouse.app.folder import Running, read_run_file
 from bellhouse.app.secrets import development_key
 from bellhouse.app.settings import FILE_NAME
 from bellhouse.demo.books import Books, FileBooks
+from bellhouse.engines.guard import Guard, temporary_folder
 from bellhouse.ports.clock import Clock
 
 SIMULATOR: Final = (sys.executable, "-P", "-m", "bellhouse.simulator")
@@ -33,10 +34,11 @@ class DidNotStart(Exception):
 
 
 class Child:
-    """A program that we started: it is stopped with us."""
+    """A program that we started: it is stopped with us, and does not outlive us if we are killed."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
+        self._guard = Guard(process.pid)
         self.log = log
 
     @property
@@ -57,7 +59,13 @@ class Child:
                     await self._process.wait()
             except TimeoutError:
                 self._process.kill()
-        return await self._process.wait()
+        return await self.wait()
+
+    async def wait(self) -> int:
+        """Wait for its end; answers its exit status."""
+        status = await self._process.wait()
+        self._guard.end()  # its id may be another's from now on
+        return status
 
     def said(self) -> str:
         """The end of what it wrote to standard error."""
@@ -223,6 +231,14 @@ def write_settings(data: Path, settings: str) -> None:
     """Make the platform's folder, with these settings in it."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     (data / FILE_NAME).write_text(settings, encoding="utf-8")
+
+
+def folder_for(keep: Path | None, prefix: str) -> AbstractContextManager[str | Path]:
+    """The folder that is to be kept or, without one, one that goes in the end."""
+    if keep is None:
+        return temporary_folder(prefix)
+    keep.mkdir(parents=True, exist_ok=True)
+    return nullcontext(keep)
 
 
 async def spawn(command: Sequence[str], log: Path) -> tuple[Child, asyncio.subprocess.Process]:

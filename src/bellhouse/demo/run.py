@@ -4,9 +4,8 @@ import asyncio
 import secrets
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from bellhouse.demo.faults import CLUSTER_TIMELINE, TIMELINE, Disturber
 from bellhouse.demo.letters import replay_all
 from bellhouse.demo.oracle import Receipt, judge, spread
 from bellhouse.demo.play import DAY_MS, Pace, Player, expected
-from bellhouse.demo.processes import Platform, World, start_house, start_world
+from bellhouse.demo.processes import Platform, World, folder_for, start_house, start_world
 from bellhouse.demo.report import (
     Caller,
     Report,
@@ -84,7 +83,7 @@ def run(options: Options) -> int:
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     show: Show = Silent() if options.json else Picture(console) if console.is_terminal else Lines(console)
-    with _folder(options.keep) as folder:
+    with folder_for(options.keep, "bellhouse-demo-") as folder:
         report = asyncio.run(_until_told(_Demo(options, Path(folder), SystemClock(), show)))
     if options.json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
@@ -101,14 +100,6 @@ async def _until_told(demo: "_Demo") -> Report:
         return await running
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
-    """A folder that stays, or one that goes."""
-    if keep is None:
-        return tempfile.TemporaryDirectory(prefix="bellhouse-demo-", ignore_cleanup_errors=True)
-    keep.mkdir(parents=True, exist_ok=True)
-    return nullcontext(keep)
 
 
 def _day(options: Options) -> Day:

@@ -4,9 +4,8 @@ import asyncio
 import secrets
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import assert_never
 
@@ -14,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from bellhouse.adapters.clock import SystemClock
+from bellhouse.demo.processes import folder_for
 from bellhouse.drills.report import Report, as_json, keep, show
 from bellhouse.drills.run import Drill, Result
 from bellhouse.drills.scenario import Mode, Scenario
@@ -48,7 +48,7 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    with _folder(options.keep) as folder:
+    with folder_for(options.keep, "bellhouse-drill-") as folder:
         say = _silent if options.json else _teller(console)
         if options.tour:
             playing = tour(scenarios[0], Path(folder), SystemClock(), say, stay=options.stay)
@@ -116,14 +116,6 @@ async def _until_told(drills: Coroutine[None, None, Report]) -> Report:
         return await running
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
-    """A folder that stays, or one that goes."""
-    if keep is None:
-        return tempfile.TemporaryDirectory(prefix="bellhouse-drill-", ignore_cleanup_errors=True)
-    keep.mkdir(parents=True, exist_ok=True)
-    return nullcontext(keep)
 
 
 def _teller(console: Console) -> Callable[[str], None]:

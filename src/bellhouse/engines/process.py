@@ -18,6 +18,7 @@ import psutil
 
 from bellhouse.engines.certificate import Certificate
 from bellhouse.engines.errors import EngineDidNotStart, ProgramFailed
+from bellhouse.engines.guard import Guard
 from bellhouse.engines.ports import free_port
 from bellhouse.engines.tls_relay import Greeting, TlsRelay
 
@@ -27,13 +28,6 @@ ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "
 _POLL_S = 0.02
 _STORY_LINES = 20
 _PROGRAM_DEADLINE_S = 300.0
-# Waits until its input ends: then the engine's starter has died without stopping it. What the engine's own children
-# still write on their way out may hinder the removal of a folder for a moment.
-_WATCH = """
-read _
-[ -z "$1" ] || { kill -CONT "$1"; kill -KILL "$1"; }
-[ -z "$2" ] || for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$2" && break; sleep 1; done
-"""
 
 
 class Engine(ABC):
@@ -63,7 +57,7 @@ class Engine(ABC):
         self._temporary = folder is None
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._watch: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self._paused = False
 
     @property
@@ -71,7 +65,7 @@ class Engine(ABC):
         """Where the engine keeps its data and its log; made on the first call."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix=f"bellhouse-{self.name}-"))
-            self._watch_over(None)
+            self._guard_process(None)
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
@@ -117,7 +111,7 @@ class Engine(ABC):
                 process.wait(self.stop_deadline_s)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._watch_over(None)
+        self._guard_process(None)
 
     def kill(self) -> None:
         """SIGKILL the process and all its children, as a power cut does, and wait until they are gone."""
@@ -130,7 +124,7 @@ class Engine(ABC):
             self._process.wait()
             while any(_alive(process) for process in tree):
                 time.sleep(_POLL_S)
-        self._watch_over(None)
+        self._guard_process(None)
 
     def pause(self) -> None:
         """SIGSTOP the process and all its children: its connections stay open and nothing answers."""
@@ -156,7 +150,7 @@ class Engine(ABC):
         if self._temporary and self._folder is not None:
             shutil.rmtree(self._folder)
             self._folder = None
-        self._end_watch()
+        self._end_guard()
 
     def __enter__(self) -> Self:
         try:
@@ -189,7 +183,7 @@ class Engine(ABC):
         return None
 
     def _spawn(self) -> None:
-        self._watch_over(None)  # a process that ended by itself is not looked after: its id may be another's by now
+        self._guard_process(None)  # a process that ended by itself is not looked after: its id may be another's by now
         self._paused = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -202,14 +196,14 @@ class Engine(ABC):
                 start_new_session=True,  # a Ctrl-C at the terminal is for us, who then stop the engine
                 **_identity(self._user()),
             )
-        self._watch_over(self._process.pid)
+        self._guard_process(self._process.pid)
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + self.start_deadline_s
         while not self._ready():
             code = self._running_or_ended()
             if code is not None:
-                self._watch_over(None)
+                self._guard_process(None)
                 raise EngineDidNotStart(self.story(f"ended with code {code} instead of answering"))
             if time.monotonic() > deadline:
                 self.kill()
@@ -239,21 +233,17 @@ class Engine(ABC):
             while _alive(top) and top.status() != psutil.STATUS_STOPPED:
                 time.sleep(_POLL_S)
 
-    def _watch_over(self, pid: int | None) -> None:
+    def _guard_process(self, pid: int | None) -> None:
         """Have this process (None: none) killed and a temporary folder removed when our own process has died."""
-        self._end_watch()
-        folder = str(self._folder) if self._temporary and self._folder is not None else ""
-        if pid is not None or folder:
-            command = ["sh", "-c", _WATCH, "sh", "" if pid is None else str(pid), folder]
-            self._watch = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
-            )
+        self._end_guard()
+        folder = self._folder if self._temporary else None
+        if pid is not None or folder is not None:
+            self._guard = Guard(pid, folder)
 
-    def _end_watch(self) -> None:
-        if self._watch is not None:
-            self._watch.kill()
-            self._watch.communicate()
-            self._watch = None
+    def _end_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.end()
+            self._guard = None
 
     def story(self, what: str) -> str:
         """A sentence about this engine, followed by the end of its log."""
