@@ -1,6 +1,11 @@
 """What holds for every test: real engines for those who ask, and none may be skipped, so that green means all ran."""
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 pytest_plugins = ["tests.engines", "tests.monitors", "tests.valkey", "tests.acceptance.kills"]
 

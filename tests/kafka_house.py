@@ -10,6 +10,7 @@ from bellhouse.adapters.clock import SystemClock
 from bellhouse.adapters.log.kafka import KafkaConfig, KafkaLog, create_topics
 from bellhouse.domain.words import Priority
 from bellhouse.engines.kafka import Kafka
+from bellhouse.ports.clock import Clock
 from bellhouse.ports.telemetry import LogField, LogLevel, NullLogbook
 from bellhouse.testing.log_suite import TOPICS_USED
 
@@ -39,9 +40,9 @@ class KafkaHouse:
         self._logs: list[KafkaLog] = []
         self.log = self.publisher = self.beside()
 
-    def beside(self, **others: Any) -> KafkaLog:
+    def beside(self, clock: Clock = CLOCK, **others: Any) -> KafkaLog:
         """The same log, as another process has it; `others` are fields of its KafkaConfig."""
-        log = KafkaLog(msgspec.structs.replace(self.config, **others), self.lanes, CLOCK, self.logbook)
+        log = KafkaLog(msgspec.structs.replace(self.config, **others), self.lanes, clock, self.logbook)
         self._logs.append(log)
         return log
 

@@ -1,6 +1,8 @@
 """A group of Kafka readers keeps its promises while members are killed, suspended, restarted and come and go."""
 
 import asyncio
+import contextlib
+import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -9,9 +11,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.kafka_house import PARTITIONS, KafkaHouse, open_house
+from tests.kafka_house import CLOCK, PARTITIONS, KafkaHouse, open_house
 
+from bellhouse.adapters.clock import SystemClock
 from bellhouse.engines.kafka import Kafka
+from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable, Polled, Reader
 from bellhouse.testing.log_suite import (
     NORMAL,
@@ -26,6 +30,8 @@ from bellhouse.testing.log_suite import (
 )
 
 SESSION_S = 3.0
+LONG_S = 60.0
+"""A session that does not end by itself while a test runs."""
 PATIENCE_S = 30.0
 
 
@@ -36,9 +42,9 @@ async def house(kafka: Kafka, topic_prefix: str) -> AsyncIterator[KafkaHouse]:
 
 
 @asynccontextmanager
-async def member(house: KafkaHouse, **config: Any) -> AsyncIterator[Reader]:
+async def member(house: KafkaHouse, clock: Clock = CLOCK, **config: Any) -> AsyncIterator[Reader]:
     """A reader of another process; `config` are fields of its KafkaConfig."""
-    reader = house.beside(**config).reader(NORMAL)
+    reader = house.beside(clock, **config).reader(NORMAL)
     await reader.start()
     try:
         yield reader
@@ -48,16 +54,29 @@ async def member(house: KafkaHouse, **config: Any) -> AsyncIterator[Reader]:
 
 async def shared(house: KafkaHouse, readers: list[Reader]) -> list[set[int]]:
     """Append and commit until each of the readers has partitions; which each has then."""
-    for start in range(0, 4_960, 40):
+    values = itertools.count(100_000, 40)
+    places: list[set[int]] = []
+
+    async def found() -> bool:
+        start = next(values)
         await house.publisher.append(records(range(start, start + 40), keys=40))
         polled = await read_all(readers, range(start, start + 40))
         for reader, part in zip(readers, polled, strict=True):
             await reader.commit(behind(part))
-        places = [{record.partition for record in part} for part in polled]
-        if sum(map(len, places)) == PARTITIONS and all(places):
-            return places
-        await asyncio.sleep(0.05)
-    pytest.fail("the readers have not come to share the partitions")
+        places[:] = [{record.partition for record in part} for part in polled]
+        return sum(map(len, places)) == PARTITIONS and all(places)
+
+    await eventually(found, within_s=PATIENCE_S)
+    return places
+
+
+class Ahead(SystemClock):
+    """A clock that can be moved forward."""
+
+    by_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.by_s
 
 
 class Child:
@@ -192,7 +211,9 @@ async def test_an_instance_that_goes_for_good_leaves_its_partitions_to_the_other
 
 
 async def test_a_second_process_of_one_name_puts_the_first_out_in_words(house: KafkaHouse) -> None:
-    async with member(house, instance="a") as first:
+    clock = Ahead()
+    # It waits for its session's time before it comes again, and would put the second out in turn.
+    async with member(house, clock=clock, instance="a", session_timeout_s=LONG_S) as first:
         await shared(house, [first])
         async with member(house, instance="a") as second:
             with pytest.raises(LogUnavailable, match="`instance` of its own"):
@@ -201,22 +222,21 @@ async def test_a_second_process_of_one_name_puts_the_first_out_in_words(house: K
             seen: set[int] = set()  # and what the first had not yet told of as done
             while not seen >= set(range(5_000, 5_100)):
                 seen.update(values_of(await read(second, 1)))
+        clock.by_s = LONG_S
         await house.publisher.append(records(range(6_000, 6_100), keys=50))
-        assert set(range(6_000, 6_100)) <= await _read_when_it_has_joined(first, 6_099)
+        await _read_when_it_has_joined(first, set(range(6_000, 6_100)))
 
 
-async def _read_when_it_has_joined(reader: Reader, last: int) -> set[int]:
-    """What a reader that was put out reads when the other has gone, until it has seen `last`."""
+async def _read_when_it_has_joined(reader: Reader, wanted: set[int]) -> None:
+    """Have a reader that was put out read these when the other has gone."""
     seen: set[int] = set()
-    async with asyncio.timeout(PATIENCE_S):
-        while last not in seen or len(seen) < 100:
-            try:
-                seen.update(values_of(await reader.poll(500)))
-            except LogUnavailable:
-                await asyncio.sleep(0.1)
-            else:
-                await reader.wait(0.5)
-    return seen
+
+    async def all_seen() -> bool:
+        with contextlib.suppress(LogUnavailable):
+            seen.update(values_of(await reader.poll(500)))
+        return seen >= wanted
+
+    await eventually(all_seen, within_s=PATIENCE_S)
 
 
 async def _poll_for_ever(reader: Reader) -> None:
