@@ -89,7 +89,7 @@ RETURNING true;
 
 -- Held alone by who cancels, together by who is about to send.
 -- name: lock_acts
-SELECT pg_advisory_xact_lock(4_241_002);
+SELECT pg_advisory_xact_lock(4241002);
 
 -- name: act
 INSERT INTO operator_acts (delivery) SELECT * FROM unnest($1::bytea[]);

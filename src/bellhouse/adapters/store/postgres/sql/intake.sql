@@ -1,6 +1,6 @@
 -- Two moves that begin at once wait for one another.
 -- name: lock
-SELECT pg_advisory_xact_lock(4_241_003);
+SELECT pg_advisory_xact_lock(4241003);
 
 -- name: moving
 SELECT value FROM meta WHERE name = 'moving';

@@ -1,6 +1,6 @@
 -- Two processes that make, drop or add up a day wait for one another. The number is of our choosing.
 -- name: lock
-SELECT pg_advisory_xact_lock(4_241_001);
+SELECT pg_advisory_xact_lock(4241001);
 
 -- name: existing
 SELECT child.relname

@@ -1,9 +1,9 @@
 -- Held alone by who cancels and by who takes records over, together by who is about to send or to hold back.
 -- name: share
-SELECT pg_advisory_xact_lock_shared(4_241_002);
+SELECT pg_advisory_xact_lock_shared(4241002);
 
 -- name: alone
-SELECT pg_advisory_xact_lock(4_241_002);
+SELECT pg_advisory_xact_lock(4241002);
 
 -- What has been done since, the oldest that is still known, and whether the others trust this process.
 -- name: since
