@@ -33,9 +33,9 @@ from tests.move.stopped import EMAIL_PROVIDERS, Stopped, apsw_value
 
 TAKEN = ("accepted", "accepted_answer_lost")
 TABLES = (
-    "tenants", "api_keys", "types", "templates", "breakers", "levers", "recipients", "suppressions", "collapse_keys",
-    "inbox", "dead_letters", "notifications", "decisions", "delivery_events", "idempotency_keys", "ledger", "due",
-    "outbox",
+    "tenants", "api_keys", "types", "templates", "breakers", "levers", "audit", "recipients", "suppressions",
+    "collapse_keys", "inbox", "dead_letters", "notifications", "decisions", "delivery_events", "idempotency_keys",
+    "ledger", "due", "outbox",
 )  # fmt: skip
 SMALL = {"rows": 900, "records": 400}
 """Batches so small that a move of the tests' house has many of them."""
@@ -94,6 +94,7 @@ def fingerprint_of(url: str) -> list[str]:
             "SELECT md5(string_agg(id::text || topic || key || parked, ',' ORDER BY id)) FROM due",
             "SELECT md5(string_agg(key::text || id::text, ',' ORDER BY key)) FROM idempotency_keys",
             "SELECT md5(string_agg(topic || records::text, ',' ORDER BY batch)) FROM outbox",
+            "SELECT string_agg(number || act || at || record::text, ',' ORDER BY number) FROM audit",
             "SELECT sum(length(keys)) / 16 FROM acceptances",
             "SELECT value FROM meta WHERE name = 'accepted'",
             "SELECT last_value FROM recipients_recipient_seq",
@@ -142,6 +143,9 @@ def _sees_what_was_promised(house: MovedHouse, stopped: Stopped, report: Any) ->
     letters = client.get("/v1/dead-letters?channel=push&limit=100")["dead_letters"]
     assert {letter["notification_id"] for letter in letters} == set(stopped.dead)
     client.post("/v1/dead-letters/replay", {"ids": [letter["id"] for letter in letters]})
+    acts = [(act["act"], act["why"]) for act in client.get("/v1/audit")["acts"]]
+    assert ("rate_set", "it moves along") in acts, "what operators did before is known"
+    assert acts[0][0] == "dlq_replay", "and what they do now comes behind it"
     forced = [row for row in client.get("/v1/breakers")["breakers"] if row["provider"] in EMAIL_PROVIDERS]
     assert [row["forced"] for row in forced] == ["open", "open"]
     for provider in EMAIL_PROVIDERS:
@@ -460,7 +464,7 @@ def _ignore(_: Step) -> None:
 # --- what the target keeps ---
 
 
-def test_numbers_of_recipients_that_were_deleted_are_not_given_again(
+def test_numbers_of_recipients_that_were_deleted_and_of_acts_are_not_given_again(
     stopped: Stopped, tmp_path: Path, database_url: str
 ) -> None:
     data = stopped.copy(tmp_path / "source")
@@ -469,6 +473,9 @@ def test_numbers_of_recipients_that_were_deleted_are_not_given_again(
     run(data, database_url)
     assert sql(database_url, "SELECT nextval('recipients_recipient_seq')") == [str(highest + 1)]
     assert sql(database_url, "SELECT nextval('tenants_tenant_seq')") == ["2"]
+    acts = apsw_value(data, "SELECT max(number) FROM audit")
+    assert acts > 1
+    assert sql(database_url, "SELECT nextval('audit_number_seq')") == [str(acts + 1)]
 
 
 def test_keys_that_have_lived_their_day_are_left_behind_and_the_others_are_forgotten_in_time(

@@ -1,11 +1,14 @@
-"""Levers go along when a folder is moved, and what a brake holds goes as what is parked: it is held again there."""
+"""Levers and what operators did go along when a folder is moved.
+
+What a brake holds goes as what is parked: it is held again there.
+"""
 
 from pathlib import Path
 
 import pytest
 
 from bellhouse.adapters.doorbell import LocalDoorbell
-from bellhouse.adapters.store.codec import decode_lever
+from bellhouse.adapters.store.codec import decode_act, decode_lever
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.adapters.store.sqlite.export import SqliteExport
 from bellhouse.domain.levers import Act, Lever, Selector
@@ -34,6 +37,11 @@ async def test_what_is_held_moves_as_parked_and_its_brake_moves_too(tmp_path: Pa
         assert chunk is not None
         assert [row[:2] for row in chunk.rows] == [("pause", chosen.text)]
         assert [decode_lever(row[2]) for row in chunk.rows] == [lever]
+        acts = export.read("audit", None, 10)
+        assert acts is not None
+        assert [(number, at, act) for number, at, act, _ in acts.rows] == [(1, NOON, "pause")]
+        assert decode_act(acts.rows[0][3], 1) == Act("pause", chosen.text, "ops", "k", NOON, number=1)
+        assert (export.count("audit"), export.read("audit", acts.last, 10)) == (1, None)
         assert export.waiting()["parked deliveries"] == 1
     finally:
         export.close()

@@ -32,6 +32,7 @@ PARTS: Final = (
     Part("templates", ("tenant", "name", "version", "record")),
     Part("breakers", ("provider", "channel", "version", "record")),
     Part("levers", ("kind", "scope", "record")),
+    Part("audit", ("number", "at", "act", "record")),
     Part("recipients", ("recipient", "tenant", "user_id", "profile", "updated_at"), ("user_id",)),
     Part("suppressions", ("tenant", "address", "reason", "at", "detail"), ("address", "detail")),
     Part("collapse_keys", ("recipient", "collapse_key", "id"), ("collapse_key",)),

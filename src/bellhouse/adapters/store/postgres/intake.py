@@ -27,6 +27,7 @@ from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF
 from bellhouse.ports.store import Ledger, Outcome, StoreUnavailable
 
 _SQL: Final = queries("intake")
+_NUMBER_ACTS: Final = queries("levers")["number_acts"]
 _PATIENCE_S: Final = 3_600.0
 _MINUTE: Final = 4
 """The leading bytes of an id that decide its day (`tally.day_of`)."""
@@ -151,6 +152,7 @@ class PostgresIntake:
         """Set what follows from the whole: answers promised at the door, and the highest numbers that were given."""
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["number"], tenant, recipient)
+            await connection.execute(_NUMBER_ACTS)
             await connection.execute(_SQL["accepted"], accepted)
         await self._database.run("ANALYZE")
 

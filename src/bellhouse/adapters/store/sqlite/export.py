@@ -67,6 +67,7 @@ _TABLES: Final = {
     "templates": _Table("tenant, name, version, record", ("tenant", "name", "version")),
     "breakers": _Table("provider, channel, version, record", ("provider", "channel"), _forced),
     "levers": _Table("kind, scope, record", ("kind", "scope")),
+    "audit": _Table("number, at, act, record", ("number",)),
     "recipients": _Table("recipient, tenant, user_id, profile, updated_at", ("recipient",)),
     "suppressions": _Table("tenant, address, reason, at, detail", ("tenant", "address")),
     "collapse_keys": _Table("recipient, collapse_key, id", ("recipient", "collapse_key")),
