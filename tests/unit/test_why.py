@@ -3,8 +3,9 @@
 from typing import Any
 
 import msgspec
+import pytest
 
-from bellhouse.domain.delivery import Detail
+from bellhouse.domain.delivery import Detail, PassedOver
 from bellhouse.domain.ids import RecipientNo, TenantNo, delivery_id, new_notification_ids
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
 from bellhouse.domain.words import DeliveryState
@@ -64,8 +65,16 @@ def test_a_failover_says_which_provider_failed_with_which_code_and_who_was_asked
     ]
 
 
-def test_a_provider_that_was_passed_over_is_named_with_what_kept_it() -> None:
-    passed = {"twilio": "breaker"}
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ("breaker", "its breaker was open"),
+        ("silent", "it had taken messages and confirmed none, so its breaker was open"),
+        ("rate", "it was at its rate"),
+    ],
+)
+def test_a_provider_that_was_passed_over_is_named_with_what_kept_it(kept: PassedOver, words: str) -> None:
+    passed = {"twilio": kept}
     told = why(
         [
             event(
@@ -74,9 +83,7 @@ def test_a_provider_that_was_passed_over_is_named_with_what_kept_it() -> None:
         ],
         "sent",
     )
-    assert (
-        "went to vonage, since twilio (its breaker was open) could not be asked. The provider accepted it." in told[1]
-    )
+    assert f"went to vonage, since twilio ({words}) could not be asked. The provider accepted it." in told[1]
     assert told[2] == "sms, next: The provider's confirmation is awaited, where it gives one."
 
 

@@ -122,7 +122,8 @@ class Account:
 class Offer:
     """What the accounts of a channel can take of one batch; what is not taken is given back."""
 
-    def __init__(self, accounts: Sequence[Account], room: list[int], until: int) -> None:
+    def __init__(self, channel: Channel, accounts: Sequence[Account], room: list[int], until: int) -> None:
+        self._channel: Channel = channel
         self._accounts = accounts
         self.room = room
         """How many each account can take; -1 where its breaker is open."""
@@ -147,8 +148,12 @@ class Offer:
             if account is taken:
                 break
             if account.reaches(providers) and account.name not in tried:
-                passed[account.name] = "breaker" if self.room[index] < 0 else "rate"
+                passed[account.name] = self._kept(account.breakers[self._channel]) if self.room[index] < 0 else "rate"
         return passed or None
+
+    @staticmethod
+    def _kept(breaker: Breaker) -> PassedOver:
+        return "silent" if breaker.reason == "silent" and breaker.forced == "none" else "breaker"
 
     def obstacle(self, providers: Sequence[str]) -> tuple[Obstacle, int]:
         """Why `take` found none, and until when (ms) it is worth waiting."""
@@ -308,7 +313,7 @@ class Accounts:
             granted.append(account.limiter.take(allowed, now, critical) if allowed else -1)
             if allowed and not granted[-1]:
                 wait = max(wait, account.limiter.wait_s(1, now, critical))
-        offer = Offer(accounts, list(granted), self._clock.now() + max(_LEAST_WAIT_MS, int(wait * 1000)))
+        offer = Offer(channel, accounts, list(granted), self._clock.now() + max(_LEAST_WAIT_MS, int(wait * 1000)))
         yield offer
         for account, before, left in zip(accounts, granted, offer.room, strict=True):
             if before > 0:

@@ -11,8 +11,9 @@ from bellhouse.domain.words import Channel, DeliveryState, Priority
 Source = Literal["worker", "news", "operator"]
 """Who wrote an event: the delivering worker, a provider's callback, or an operator (cancel, replay, discard)."""
 
-PassedOver = Literal["breaker", "rate"]
-"""Why a provider that stands earlier in the order was not asked: its breaker was open, or it was at its rate."""
+PassedOver = Literal["breaker", "silent", "rate"]
+"""Why a provider that stands earlier in the order was not asked: its breaker was open, for failures or an operator, or
+since it had accepted messages and confirmed none; or it was at its rate."""
 
 NewsKind = Literal["accepted", "delivered", "failed"]
 """What a callback says of an attempt, in our words."""

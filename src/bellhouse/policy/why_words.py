@@ -7,6 +7,7 @@ from bellhouse.domain.words import DeliveryState
 
 PASSED_OVER: Final[dict[PassedOver, str]] = {
     "breaker": "its breaker was open",
+    "silent": "it had taken messages and confirmed none, so its breaker was open",
     "rate": "it was at its rate",
 }
 """Why a provider that stands earlier in the order was not asked."""

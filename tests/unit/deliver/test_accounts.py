@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.breaker import Breaker
 from bellhouse.deliver.limits import Limiter
 from bellhouse.domain.words import Channel
 from bellhouse.ports.provider import Message, Report, Sheet
-from bellhouse.ports.store import BreakerRow
+from bellhouse.ports.store import BreakerReason, BreakerRow, Forced
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 
@@ -15,7 +17,8 @@ from bellhouse.testing.clock import ManualClock
 class Idle:
     """A provider that is never asked."""
 
-    sheet = Sheet("fcm", ("push",), batch=100, price=0.0)
+    def __init__(self, name: str = "fcm") -> None:
+        self.sheet = Sheet(name, ("push",), batch=100, price=0.0)
 
     async def start(self) -> None: ...
 
@@ -107,3 +110,21 @@ async def test_an_answer_that_is_older_than_what_was_shared_meanwhile_changes_no
     process.store.meanwhile = process.open
     await process.accounts.refresh()
     assert (process.breaker.state, process.breaker.version) == ("open", 1)
+
+
+@pytest.mark.parametrize("forced", ["none", "open"])
+@pytest.mark.parametrize("reason", ["failures", "silent"])
+async def test_who_is_passed_over_is_said_to_be_silent_only_where_that_opened_its_breaker(
+    reason: BreakerReason, forced: Forced
+) -> None:
+    process = Process()
+    others = Account(Idle("apns"), {"push": Breaker("apns", "push")}, Limiter(None, 0.0), process.clock)
+    accounts = Accounts({"push": [*process.accounts.of("push"), others]}, process.store, process.clock, process.logged)
+    now = process.clock.now()
+    process.store.rows = [BreakerRow("fcm", "push", "open", forced, changed_at=now, version=1, reason=reason)]
+    await accounts.refresh()
+    with accounts.offer("push", "normal", 1) as offer:
+        taken = offer.take((), ())
+        assert taken is others
+        kept = "silent" if (reason, forced) == ("silent", "none") else "breaker"
+        assert offer.passed_over(taken, (), ()) == {"fcm": kept}
