@@ -1,8 +1,8 @@
 """Plays ten minutes of a house's life for the pictures of the boards: `python -m tests.monitoring.scene`.
 
-A calm, a campaign, an SMS provider that fails, a push provider that fails in part, a process that is killed, and calm
-again. Then the pictures are drawn from what Prometheus saw. `--keep FOLDER` keeps its data, and plays nothing where
-the folder has some already.
+A calm, a campaign, an SMS provider that fails, a push provider that fails in part, a process that is killed, a pause,
+and calm again. Then the pictures are drawn from what Prometheus saw. `--keep FOLDER` keeps its data, and plays nothing
+where the folder has some already.
 """
 
 import argparse
@@ -78,6 +78,12 @@ def _acts(house: House, world: World, traffic: Traffic) -> list[tuple[float, Cal
     def bulk_is_killed() -> None:
         house.kill("bulk")
 
+    def email_of_low_is_paused() -> None:
+        house.client().post("/v1/levers/pause", {"channel": "email", "priority": "low", "why": "a wrong link"})
+
+    def email_of_low_goes_on() -> None:
+        house.client().post("/v1/levers/resume", {"channel": "email", "priority": "low", "why": "it is right again"})
+
     def end() -> None:
         """Nothing more."""
 
@@ -90,6 +96,8 @@ def _acts(house: House, world: World, traffic: Traffic) -> list[tuple[float, Cal
         (390, push_is_well),
         (420, callers_ask_wrongly),
         (450, bulk_is_killed),
+        (500, email_of_low_is_paused),
+        (550, email_of_low_goes_on),
         (_LENGTH_S, end),
     ]
 

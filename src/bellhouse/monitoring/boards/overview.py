@@ -176,8 +176,8 @@ _WAITING: Final = Row(
         ),
         Panel(
             "Oldest Pending",
-            "How long the oldest one that may leave has waited. A million records are a minute of low traffic and a "
-            "day of critical, so the age says more than the depth.",
+            "How long the oldest one that may leave has waited; what is paused may not. A million records are a minute "
+            "of low traffic and a day of critical, so the age says more than the depth.",
             (
                 Query(
                     'max(oldest_pending_seconds{priority=~"$priority"}) by (stage, priority)',
@@ -198,6 +198,32 @@ _WAITING: Final = Row(
             ),
             "count",
             "stacked",
+        ),
+    ),
+)
+
+_PULLED: Final = Row(
+    "What operators have pulled",
+    (
+        Panel(
+            "Levers Pulled",
+            f"Pauses, preferred providers, rates and forced breakers that are in force. `bellhouse levers` says who "
+            f"pulled each, and why. {UNSCOPED}",
+            (Query("max(levers_pulled) by (kind)", "{{kind}}"),),
+            "count",
+        ),
+        Panel(
+            "Paused Priorities by Channel",
+            "Of how many priorities of a channel a pause holds everything. What comes in waits there, and nobody is "
+            "paged for it.",
+            (
+                Query(
+                    'sum(max(lane_paused{channel=~"$channel",priority=~"$priority"}) by (channel, priority)) '
+                    "by (channel)",
+                    "{{channel}}",
+                ),
+            ),
+            "count",
         ),
     ),
 )
@@ -295,7 +321,7 @@ NOTIFICATION_OVERVIEW: Final = Board(
     "notification_overview",
     "Bellhouse: overview",
     "The board for whoever is on call: is the platform well, what waits, and where does it hurt?",
-    (_HEALTH, _PROMISES, _FLOW, _WAITING, _DOOR, _PROCESSES, _GROUND),
+    (_HEALTH, _PROMISES, _FLOW, _WAITING, _PULLED, _DOOR, _PROCESSES, _GROUND),
     (CHANNEL, PRIORITY),
     (STARTS,),
 )
