@@ -269,6 +269,14 @@ CASES: dict[str, tuple[str, Facts]] = {
             sent={"push": 20_000.0},
         ),
     ),
+    "more comes than leaves": (
+        "Overload",
+        replace(HEALTHY, lanes=BACKLOG, pending=LATE),
+    ),
+    "a million urgent records that are not late yet": (
+        "Overload",
+        replace(HEALTHY, lanes=(LaneFacts("deliveries.push.normal", 1_200_000, 1_190_000),)),
+    ),
     "degraded": (
         "DegradedStep",
         replace(
@@ -332,6 +340,11 @@ def test_what_another_cause_brings_along_is_told_below_it() -> None:
 def test_a_forced_breaker_that_holds_nothing_up_is_no_alarm() -> None:
     found = diagnose(with_breaker(HEALTHY, "sendgrid", "closed", "closed"))
     assert (found.causes[0].name, found.causes[0].confidence) == ("BreakerForced", "possible")
+
+
+def test_a_backlog_that_stands_still_is_no_overload() -> None:
+    names = [cause.name for cause in diagnose(CASES["stuck worker"][1]).causes]
+    assert "Overload" not in names
 
 
 def test_nothing_known_is_not_called_healthy() -> None:

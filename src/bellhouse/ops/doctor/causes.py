@@ -28,6 +28,7 @@ CauseName = Literal[
     "RateLeverTooLow",
     "StuckWorker",
     "HotTenant",
+    "Overload",
     "CampaignBacklog",
     "DegradedStep",
     "PoisonedRecord",

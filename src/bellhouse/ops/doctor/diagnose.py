@@ -20,7 +20,7 @@ _EXPLAINED: Final = 0.5
 _CERTAIN: Final = 75.0
 
 _WORK: Final[frozenset[CauseName]] = frozenset(
-    {"StuckWorker", "HotTenant", "CampaignBacklog", "DegradedStep", "GaugesStale", "DeadLettersGrowing"}
+    {"StuckWorker", "HotTenant", "Overload", "CampaignBacklog", "DegradedStep", "GaugesStale", "DeadLettersGrowing"}
 )
 _ENGINE: Final[frozenset[CauseName]] = _WORK | {"CrashLoop", "ProcessMissing", "LedgerImbalance"}
 
@@ -45,7 +45,7 @@ EXPLAINS: Final[Mapping[CauseName, frozenset[CauseName]]] = {
     "SlowProvider": _WORK | {"ProviderOutage"},
     "BadTemplateVersion": frozenset({"DeadLettersGrowing"}),
     "PoisonedRecord": frozenset({"DeadLettersGrowing", "CrashLoop"}),
-    "HotTenant": frozenset({"DegradedStep", "CampaignBacklog"}),
+    "HotTenant": frozenset({"DegradedStep", "CampaignBacklog", "Overload"}),
     "CampaignBacklog": frozenset({"DegradedStep"}),
 }
 """What a certain cause brings along; those are still told, below it."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from bellhouse.domain.levers import Selector
+from bellhouse.monitoring.thresholds import Thresholds
 from bellhouse.ops.doctor.causes import Cause, plural, share, span
 from bellhouse.ops.doctor.facts import Facts, LaneFacts, LeverFacts, PendingFacts
 
 LATE_S = {"critical": 10.0, "high": 30.0, "normal": 120.0, "low": 600.0}
 """How long the oldest of a priority may have waited before somebody should ask why."""
+_PROMISED = Thresholds()
 _MUCH = 1_000
 _HOT = 0.6
 _FEW = 20
@@ -137,6 +139,36 @@ def hot_tenant(facts: Facts) -> Iterator[Cause]:
     )
 
 
+def overload(facts: Facts) -> Iterator[Cause]:
+    """Urgent work is taken up, and more of it comes than leaves."""
+    late = [one for one in _late(facts) if one.priority != "low" and one.stage in ("route", "deliver")]
+    lanes = [
+        lane
+        for lane in facts.lanes
+        if lane.priority != "low" and lane.lag >= 1 and (_taken(facts, lane) >= 1 or _falls(lane))
+    ]
+    lanes.sort(key=lambda lane: -lane.lag)
+    if not lanes or (not late and _urgent_lag(facts) <= _PROMISED.queue_records):
+        return
+    grown = sum(lane.lag - lane.lag_before for lane in lanes if lane.lag_before is not None)
+    way = "more" if grown > 0 else "fewer"
+    evidence = [*_lag_words(facts), *(_late_words(one) for one in late[:2])]
+    evidence.append(f"They are taken up: within {span(facts.window_s)} they became {abs(grown):,.0f} {way}.")
+    worker = _deployment(lanes[:1])
+    yield Cause(
+        "Overload",
+        54.0,
+        "More urgent work comes than leaves: too few workers, or a provider's rate.",
+        tuple(evidence),
+        (
+            f"kubectl scale deployment/{worker} --replicas=20",
+            "bellhouse provider list",
+            'bellhouse pause --priority low --why "urgent work is late"',
+        ),
+        tuple(dict.fromkeys(word for lane in lanes for word in (lane.channel, lane.priority) if word)),
+    )
+
+
 def campaign(facts: Facts) -> Iterator[Cause]:
     """Marketing waits, as it may; everything else leaves in time."""
     low = sum(lane.lag for lane in facts.lanes if lane.priority == "low")
@@ -192,7 +224,7 @@ def backlog(facts: Facts) -> Iterator[Cause]:
     )
 
 
-RULES = (paused, rate_lever, stuck, hot_tenant, campaign, backlog)
+RULES = (paused, rate_lever, stuck, hot_tenant, overload, campaign, backlog)
 
 
 def _late(facts: Facts) -> list[PendingFacts]:
@@ -231,8 +263,16 @@ def _stands_still(facts: Facts, lane: LaneFacts) -> bool:
     """Whether a topic has work, and none of it was taken within the window."""
     if lane.lag < 1 or lane.lag_before is None or lane.lag < lane.lag_before:
         return False
-    took = facts.sent.get(lane.channel, 0.0) if lane.channel else facts.routed.get(lane.priority, 0.0)
-    return took < 1
+    return _taken(facts, lane) < 1
+
+
+def _falls(lane: LaneFacts) -> bool:
+    return lane.lag_before is not None and lane.lag < lane.lag_before
+
+
+def _taken(facts: Facts, lane: LaneFacts) -> float:
+    """What left within the window on a topic's channel or, of the router's, priority."""
+    return facts.sent.get(lane.channel, 0.0) if lane.channel else facts.routed.get(lane.priority, 0.0)
 
 
 def _deployment(lanes: list[LaneFacts]) -> str:

@@ -12,7 +12,8 @@ _PROVIDERS: Final[tuple[CauseName, ...]] = (
 _ENGINES: Final[tuple[CauseName, ...]] = ("DatabaseDown", "KafkaDown", "RedisLost", "DiskFilling")
 _PROCESSES: Final[tuple[CauseName, ...]] = ("CrashLoop", "ProcessMissing", "StuckWorker")
 _QUEUE: Final[tuple[CauseName, ...]] = (
-    "PausedByOperator", "RateLeverTooLow", "StuckWorker", "HotTenant", "CampaignBacklog", "DegradedStep",
+    "PausedByOperator", "RateLeverTooLow", "StuckWorker", "HotTenant", "Overload", "CampaignBacklog",
+    "DegradedStep",
 )  # fmt: skip
 
 FIRST: Final[Mapping[str, tuple[CauseName, ...]]] = {
