@@ -50,6 +50,7 @@ def skipped(topic: str, values: str, instance: str = "a") -> dict[str, str]:
     return {f'unreadable_records_total{{topic="{topic}",instance="{instance}"}}': values}
 
 
+PAUSES = 'levers_pulled{kind="pause",instance="exporter"}'
 STARTED = 'process_started_timestamp_seconds{role="bulk",instance="a"}'
 UP = {'up{job="bellhouse",instance="a"}': "1x60"}
 RATE = "NotificationDeliveryRateDropped"
@@ -207,6 +208,10 @@ DOOR: tuple[Case, ...] = (
          **oldest("deliver", "normal", "0x20 1200+60x40")},
         'channel="sms"', not_at="24m", at="28m", name="a lane that goes on standing still when its pause is over",
     ),
+    fires("PausedForLong", "warning", {PAUSES: "0x5 2x150 1x200"}, not_at="240m", at="250m", name="a pause that is forgotten"),
+    silent("while pauses end within hours", "PausedForLong", "warning", {PAUSES: "1x200 0x5 1x200"}, "200m", "300m", "400m"),
+    silent("while other levers are pulled", "PausedForLong", "warning",
+           {PAUSES: "0x300", 'levers_pulled{kind="rate",instance="exporter"}': "1x300"}, "299m"),
     silent("while its lane is paused", "AcceptingButNotSending", "critical",
            {**routed("sms", "0+60x60"), **lag("deliveries.sms.normal", "0+60x60"), **paused("sms", "normal"),
             **oldest("deliver", "high", "90x60")}, "10m", "30m", "59m"),

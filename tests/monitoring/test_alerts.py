@@ -83,6 +83,7 @@ def test_the_names_are_those_of_the_handbook() -> None:
         "ProviderCircuitOpen": "circuit-open",
         "HighProviderLatency": "high-provider-latency",
         "DLQGrowing": "dlq-growing",
+        "PausedForLong": "accepting-but-not-sending",
         "RecordsUnreadable": "unreadable-records",
         "NotAccepting": "not-accepting",
         "AcceptingButNotSending": "accepting-but-not-sending",

@@ -111,6 +111,17 @@ max(oldest_pending_seconds{{stage="route"}}) > $critical_waits_s""",
         DOOR,
     ),
     Alert(
+        "PausedForLong",
+        "warning",
+        'max(levers_pulled{kind="pause"}) > 0',
+        "4h",
+        "Something has been paused for four hours",
+        "No alert speaks of what waits under a pause, so one that is forgotten is found here. What it holds expires "
+        "with its lifetime.",
+        "accepting-but-not-sending",
+        DOOR,
+    ),
+    Alert(
         "NotificationDeliveryRateDropped",
         "critical",
         f"""\
