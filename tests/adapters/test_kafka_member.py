@@ -15,6 +15,7 @@ from bellhouse.adapters.log.kafka.reader import KafkaReader
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.log_suite import NORMAL, behind, eventually, read, values_of
 
+NEVER_S = 3_600.0
 FATAL = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
 
 
@@ -28,10 +29,13 @@ class Client:
         self.refuses: list[Exception] = []
         self.committed_to: list[int] = []
         self.closed = False
+        self.finds_nothing = False
         self.on_assign: Callable[[Any, list[TopicPartition]], None] | None = None
         self._joined = False
 
     def list_topics(self, topic: str, timeout: float) -> Any:
+        if self.finds_nothing:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={})})
 
     def subscribe(self, topics: list[str], on_assign: Any, **_: object) -> None:
@@ -93,17 +97,24 @@ class Lost:
 
 
 @pytest.fixture
-def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
+def finding_nothing() -> set[int]:
+    """Which of the consumers, counted from one, find no topic."""
+    return set()
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch, finding_nothing: set[int]) -> list[Client]:
     """Every consumer that is made, in order."""
     made: list[Client] = []
 
     def make(*args: Any, **settings: Any) -> Client:
         made.append(Client(*args, **settings))
+        made[-1].finds_nothing = len(made) in finding_nothing
         return made[-1]
 
     monkeypatch.setattr(member, "Consumer", make)
     monkeypatch.setattr(member, "Marks", lambda *_: SimpleNamespace(set=_nothing, set_at_once=_nothing))
-    monkeypatch.setattr(member, "_LOOK_S", 0.0)
+    monkeypatch.setattr(member, "_LOOK_S", 0.05)
     return made
 
 
@@ -112,7 +123,7 @@ def _nothing() -> None: ...
 
 @pytest.fixture
 async def reader(clients: list[Client]) -> AsyncIterator[KafkaReader]:
-    config, clock = KafkaConfig(brokers=("127.0.0.1:1",)), SystemClock()
+    config, clock = KafkaConfig(brokers=("127.0.0.1:1",), session_timeout_s=NEVER_S), SystemClock()
     reader = KafkaReader(config, NORMAL, clock, Notes(config, clock, NullLogbook()), Lost())  # type: ignore[arg-type]  # stands in
     await reader.start()
     assert len(clients) == 1
@@ -184,6 +195,21 @@ async def test_a_consumer_that_another_has_replaced_puts_nobody_out(reader: Kafk
     old, new = await _replace(reader, clients)
     old.error_cb(FATAL)
     new.comes = [message(7)]
+    assert values_of(await read(reader, 1)) == [7]
+
+
+async def test_where_the_cluster_goes_away_again_the_next_consumer_does_not_wait_for_a_session_to_end(
+    reader: KafkaReader, clients: list[Client], finding_nothing: set[int]
+) -> None:
+    finding_nothing.add(2)
+    reader._member._reach.clients.append(clients[0])  # type: ignore[attr-defined]  # stands in
+    reader._member._away = True
+
+    async def joined() -> bool:
+        return len(clients) == 3 and reader._member.failure is None
+
+    await eventually(joined)
+    clients[-1].comes = [message(7)]
     assert values_of(await read(reader, 1)) == [7]
 
 

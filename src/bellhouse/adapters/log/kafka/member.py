@@ -61,7 +61,8 @@ class Member:
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._room = Event()
         self._stopping = False
-        self._failed_at = 0.0
+        self._again_at = 0.0
+        """When another consumer may take the place of one that has failed."""
         self._away = True
         """Whether the group has given this consumer nothing yet, not even none, since it joined or lost everything."""
         self._looked_at = 0.0
@@ -172,8 +173,9 @@ class Member:
 
     def _join_again_in_time(self) -> None:
         """Nothing comes of this consumer any more, but its error, at once and for ever: another takes its place when
-        the group has forgotten it. Two processes of one name would else put one another out all the time."""
-        if self._clock.monotonic() < self._failed_at + self._config.session_timeout_s:
+        the group has forgotten it. Two processes of one name would else put one another out all the time. Where the
+        cluster was not reached, there is nothing to be forgotten."""
+        if self._clock.monotonic() < self._again_at:
             self._room.wait(_POLL_S)
             return
         self._join_as_another()
@@ -196,13 +198,13 @@ class Member:
         """Join with a new consumer, to which nothing of the old one's belongs; `failure` says whether it worked. The
         old one is closed beside: closing waits for its last commit, of which it may never hear."""
         old = self._consumer
-        self._failed_at = self._clock.monotonic()
         self._assignment.left(self._assignment.partitions)
         self._stalled = False
         try:
             self._join()
         except LogUnavailable as down:
             self.failure = down
+            self._again_at = self._clock.monotonic() + _LOOK_S
         else:
             self.failure = None
         if self._consumer is not old:
@@ -337,7 +339,7 @@ class Member:
     def _failed(self, consumer: Consumer, error: KafkaError) -> None:
         self._notes.error(error)
         if is_fatal(error) and self.failure is None and consumer is self._consumer:
-            self._failed_at = self._clock.monotonic()
+            self._again_at = self._clock.monotonic() + self._config.session_timeout_s
             self.failure = self._notes.unavailable(error)
             self._wake()
 
