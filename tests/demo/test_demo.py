@@ -26,9 +26,17 @@ def test_a_small_day_is_played_through_every_fault_and_adds_up(tmp_path: Path) -
     (ended,) = report["ended"]
     assert (ended["role"], ended["status"]) == ("bulk", -signal.SIGKILL)
     assert ended["again"] not in (0, ended["pid"])
-    assert "sendgrid open" in report["breakers"]
+    kept = tmp_path / "kept" / "bellhouse"
+    # The report has what was seen twice a second, and a machine that is busy may look away while a breaker is open.
+    assert "sendgrid" in _opened(kept / "serve.log")
     assert set(report["by_channel"]) == {"push", "email", "sms", "in_app"}
-    assert (tmp_path / "kept" / "bellhouse" / "bellhouse.db").exists()
+    assert (kept / "bellhouse.db").exists()
+
+
+def _opened(log: Path) -> set[str]:
+    """The providers whose breakers have opened."""
+    lines = [line for line in log.read_text().splitlines() if '"Circuit breaker state changed"' in line]
+    return {line["provider"] for line in map(json.loads, lines) if line["new_state"] == "open"}
 
 
 def test_the_same_day_on_real_engines_is_played_through_a_kill_of_each_and_adds_up() -> None:

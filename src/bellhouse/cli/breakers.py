@@ -1,17 +1,15 @@
 """`breaker`: the circuit breakers of providers, looked at and forced."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from bellhouse.cli import show
 from bellhouse.cli.api import Api, connect
 from bellhouse.cli.levers import tell_warnings
-from bellhouse.cli.options import DEFAULT_DATA, Data, DryRun, Json, Key, Url, Why
+from bellhouse.cli.options import DEFAULT_DATA, Data, DryRun, Json, Key, Provider, Url, Why
 
 breaker = typer.Typer(help="Look at circuit breakers and force them.", no_args_is_help=True, rich_markup_mode=None)
-
-Provider = Annotated[str, typer.Argument(help="The provider, e.g. sendgrid.")]
 
 
 @breaker.command(name="list")

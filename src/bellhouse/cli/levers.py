@@ -7,7 +7,7 @@ import typer
 from bellhouse.cli import show
 from bellhouse.cli.api import connect
 from bellhouse.cli.failure import USAGE, Failure
-from bellhouse.cli.options import DEFAULT_DATA, Data, DryRun, For, Json, Key, Url, Why
+from bellhouse.cli.options import DEFAULT_DATA, Data, DryRun, For, Json, Key, Provider, Url, Why
 
 provider = typer.Typer(
     help="Look at providers, test them, and say which comes first.", no_args_is_help=True, rich_markup_mode=None
@@ -23,7 +23,6 @@ Type = Annotated[str | None, typer.Option("--type", help="Of this notification t
 Template = Annotated[str | None, typer.Option(help="Of this template.")]
 Campaign = Annotated[str | None, typer.Option(help="Of this campaign, in every tenant.")]
 All = Annotated[bool, typer.Option("--all", help="The whole platform, where nothing else is chosen.")]
-Provider = Annotated[str, typer.Argument(help="The provider, e.g. sendgrid.")]
 
 
 def pause(

@@ -35,3 +35,4 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; 
 For = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="It goes back by itself after this: 30s, 20m, 4h or 2d.")
 ]
+Provider = Annotated[str, typer.Argument(help="The provider, e.g. sendgrid.")]

@@ -64,12 +64,13 @@ class HeldReleaser(Beat):
                 looked += await self._store.release_held(held, self._limit(held, sharers[held.channel]))
             except LogUnavailable as down:
                 away = down
+            else:
+                self._ramp[held] = min(_FULL_RATE, 2 * self._ramp[held])
         if away is not None:
             self.missed(away)
         return looked
 
     def _limit(self, held: Held, sharers: int) -> int:
         limit = self._ramp[held]
-        self._ramp[held] = min(_FULL_RATE, 2 * limit)
         rate = self._rate_of(held.channel)
         return limit if rate is None else max(1, min(limit, int(rate * _TICK_S * _SHARE / sharers)))

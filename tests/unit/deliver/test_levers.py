@@ -10,6 +10,7 @@ from bellhouse.deliver.limits import Bucket, Limiter
 from bellhouse.domain.levers import Lever, Levers, Selector
 from bellhouse.outbox.held import HeldReleaser
 from bellhouse.ports.levers import Held
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.store import StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
@@ -193,11 +194,14 @@ class Holding:
     def __init__(self, counts: dict[Held, int]) -> None:
         self.counts = counts
         self.released: list[int] = []
+        self.log_is_away = False
 
     async def held(self) -> list[Held]:
         return [held for held, count in self.counts.items() if count]
 
     async def release_held(self, held: Held, limit: int) -> int:
+        if self.log_is_away:
+            raise LogUnavailable("unreachable", "wait")
         looked = min(limit, self.counts[held])
         self.counts[held] -= looked
         self.released.append(looked)
@@ -215,6 +219,20 @@ async def test_what_was_held_comes_back_in_a_ramp_and_never_under_a_brake_that_i
     assert store.released[:5] == [25, 50, 100, 200, 400]
     assert max(store.released) == 500
     assert store.counts == {free: 0, held: 10}
+
+
+async def test_the_ramp_of_what_was_held_stands_still_while_its_log_is_away() -> None:
+    store = Holding({Held("channel=sms", "sms", "low"): 100})
+    releaser = HeldReleaser(
+        store, lambda scope: False, lambda channel: None, Always(), ManualClock(NOON), NullLogbook()
+    )
+    store.log_is_away = True
+    for _ in range(10):
+        await releaser.release()
+    store.log_is_away = False
+    await releaser.release()
+    await releaser.release()
+    assert store.released == [25, 50]
 
 
 async def test_what_was_held_takes_half_of_a_channels_rate_at_most() -> None:
