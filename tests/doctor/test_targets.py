@@ -1,10 +1,15 @@
-"""A process that stands still is told from one that is not there."""
+"""A process that stands still is told from one that is not there, and what is no Bellhouse from both."""
 
 import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
 from bellhouse.app import examine
+from bellhouse.app.scraping import Scraper, Unreachable
+from bellhouse.cli import main
 from bellhouse.engines.ports import free_port
 from bellhouse.ops.doctor.diagnose import diagnose
 
@@ -22,3 +27,53 @@ def test_what_takes_a_connection_and_says_nothing_is_stuck_and_what_does_not_is_
     assert stuck in causes["StuckWorker"].evidence[0]
     assert nobody in causes["ProcessMissing"].summary
     assert next(iter(causes)) == "StuckWorker"
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """A server that answers everything with JSON of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"checks": ["x"], "data": {"result": [1], "alerts": "none"}}')
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_stranger_at_the_address_is_said_to_be_one(stranger: str) -> None:
+    facts = examine.examine(examine.Request(url=stranger, prometheus=stranger, window_s=0.0))
+    assert (facts.server.answers, facts.server.error) == (False, "what answers is no Bellhouse")
+    assert facts.gaps == (f"Prometheus at {stranger}: it answers, but not as a Prometheus does",)
+    with pytest.raises(Unreachable, match="not as a Prometheus does"):
+        Scraper([], stranger).look()
+
+
+@pytest.mark.parametrize("address", ["http://[x", "http://host:abc"])
+def test_what_is_no_address_is_told_and_ends_nothing(address: str) -> None:
+    assert examine.examine(examine.Request(metrics=(address,))).dead_targets == (address,)
+    assert not examine.examine(examine.Request(url=address)).server.answers
+    assert examine.examine(examine.Request(prometheus=address)).gaps
+    for targets, prometheus in (([address], None), ([], address)):
+        with pytest.raises(Unreachable, match="it is no URL"):
+            Scraper(targets, prometheus).look()
+
+
+def test_where_nothing_could_be_asked_nobody_is_told_that_all_is_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BELLHOUSE_URL", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--prometheus", f"http://127.0.0.1:{free_port()}", "--data", "/nowhere"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.startswith("Unknown: Nothing could be asked.")

@@ -144,7 +144,7 @@ def _text_or_none(url: str) -> "str | Hung | None":
         status, body = _ask("GET", address if urlsplit(address).path else f"{address}/metrics", patience_s=_METRICS_S)
     except Hung as hung:
         return hung
-    except Unanswered:
+    except (Unanswered, ValueError):  # what is no address has nobody behind it
         return None
     return body.decode("utf-8", "replace") if status == _OK else None
 
@@ -152,10 +152,15 @@ def _text_or_none(url: str) -> "str | Hung | None":
 def _of_prometheus(url: str) -> Reading:
     def ask(query: str) -> Any:
         answer = _json("GET", f"{url.rstrip('/')}/api/v1/query?query={quote(query)}", None)
-        return answer.get("data", {}).get("result", ())
+        data = answer.get("data")
+        return data.get("result", ()) if isinstance(data, dict) else ()
 
     with ThreadPoolExecutor(4) as pool:
-        return reading_of(dict(zip(METERS, pool.map(ask, METERS.values()), strict=True)))
+        answers = dict(zip(METERS, pool.map(ask, METERS.values()), strict=True))
+    try:
+        return reading_of(answers)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Unanswered("it answers, but not as a Prometheus does") from None
 
 
 # --- the server ---
@@ -174,7 +179,10 @@ def _server(request: Request) -> ServerFacts:
     except Unanswered as error:
         return ServerFacts(True, request.url, False, str(error), supervisor_alive=alive)
     if status == _OK:
-        checks = {row["name"]: row.get("detail", "") for row in _decoded(body).get("checks", ())}
+        try:
+            checks = {row["name"]: row.get("detail", "") for row in _decoded(body).get("checks", ())}
+        except (KeyError, TypeError, AttributeError):
+            return ServerFacts(True, request.url, False, "what answers is no Bellhouse", supervisor_alive=alive)
         return ServerFacts(True, request.url, True, "", True, checks, supervisor_alive=alive)
     said = str(_decoded(body).get("detail", f"status {status}"))
     failed = {name: words for name, _, words in (part.partition(": ") for part in said.split("; "))}
@@ -257,11 +265,11 @@ def _decoded(body: bytes) -> Any:
 
 def _ask(method: str, url: str, key: str | None = None, patience_s: float = _PATIENCE_S) -> tuple[int, bytes]:
     """Status and body. Raises Unanswered where there is no answer, Hung where only the time ran out."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
     headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
     try:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection = kind(parts.hostname or "", parts.port, timeout=patience_s)
         try:
             connection.request(method, target or "/", headers=headers)

@@ -17,6 +17,7 @@ WINDOW_S: Final = 60.0
 _PATIENCE_S: Final = 10.0
 _AT_ONCE: Final = 16
 _OK: Final = 200
+_NO_PROMETHEUS: Final = "it answers, but not as a Prometheus does"
 
 
 class Unreachable(Exception):
@@ -88,7 +89,7 @@ class Scraper:
 
     def _alerts(self, url: str) -> list[Alert]:
         try:
-            found = _json(f"{url}/api/v1/alerts")["data"]["alerts"]
+            found = _told(_json(f"{url}/api/v1/alerts"), "alerts")
         except Unreachable as error:
             self._unreachable = (*(one for one in self._unreachable if not one.startswith(url)), f"{url}: {error}")
             return []
@@ -108,11 +109,15 @@ def _alert(told: Any) -> Alert:
 
 def _with_path(target: str) -> str:
     address = target if "://" in target else f"http://{target}"
-    return address if urlsplit(address).path.strip("/") else f"{address.rstrip('/')}/metrics"
+    try:
+        path = urlsplit(address).path
+    except ValueError:
+        return address  # it is told when it is asked
+    return address if path.strip("/") else f"{address.rstrip('/')}/metrics"
 
 
 def _query(url: str, expr: str) -> Any:
-    return _json(f"{url}/api/v1/query?{urlencode({'query': expr})}")["data"]["result"]
+    return _told(_json(f"{url}/api/v1/query?{urlencode({'query': expr})}"), "result")
 
 
 def _samples(result: Any, name: str) -> dict[Key, float]:
@@ -130,9 +135,18 @@ def _json(url: str) -> Any:
         answer = json.loads(body)
     except ValueError:
         answer = None
-    if not isinstance(answer, dict) or "data" not in answer:
-        raise Unreachable("it answers, but not as a Prometheus does")
+    if not isinstance(answer, dict):
+        raise Unreachable(_NO_PROMETHEUS)
     return answer
+
+
+def _told(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The rows of a Prometheus' answer. Raises Unreachable for what is none."""
+    data = answer.get("data")
+    rows = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Unreachable(_NO_PROMETHEUS)
+    return rows
 
 
 def _get_or_reason(url: str) -> bytes | Unreachable:
@@ -143,11 +157,15 @@ def _get_or_reason(url: str) -> bytes | Unreachable:
 
 
 def _get(url: str) -> bytes:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Unreachable(f"it is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
         raise Unreachable("it is no URL")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_PATIENCE_S)
+    connection = kind(host, port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()

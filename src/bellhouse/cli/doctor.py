@@ -39,7 +39,7 @@ def doctor(
     """Say what is wrong, what shows it, and what to type next.
 
     Collects facts for some seconds and ranks causes, the likeliest first. It changes nothing. Exit status 0: healthy;
-    1: a cause was found.
+    1: a cause was found, or nothing could be asked.
     """
     from bellhouse.app.examine import Request, examine
     from bellhouse.cli.api import kept_key, running_url
@@ -87,7 +87,8 @@ def _as_json(found: "Diagnosis") -> dict[str, Any]:
     answer: dict[str, Any] = to_builtins(found)
     for rank, (cause, row) in enumerate(zip(found.causes, answer["causes"], strict=True), 1):
         row |= {"rank": rank, "confidence": cause.confidence}
-    answer |= {"healthy": found.healthy, "cause": found.causes[0].name}
+    unknown = not found.healthy and found.causes[0].name == "Healthy"
+    answer |= {"healthy": found.healthy, "cause": None if unknown else found.causes[0].name}
     if found.slug is not None:
         answer["runbook"] = f"docs/runbooks/{found.slug}.md"
     return answer
@@ -95,7 +96,9 @@ def _as_json(found: "Diagnosis") -> dict[str, Any]:
 
 def _show(found: "Diagnosis") -> None:
     first, *rest = found.causes
-    if found.healthy:
+    if not found.healthy and first.name == "Healthy":
+        show.line(f"[bold]Unknown[/bold]: {show.cell(first.summary)}")
+    elif found.healthy:
         show.line(f"[bold]Healthy[/bold]: {show.cell(first.summary)}")
     else:
         show.line(f"[bold]{first.name}[/bold] ({first.confidence}): {show.cell(first.summary)}")

@@ -62,7 +62,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     @property
     def healthy(self) -> bool:
-        return self.causes[0].name == "Healthy"
+        """Whether something was seen, and nothing of it is wrong."""
+        return self.causes[0].name == "Healthy" and self.causes[0].score > 0
 
 
 def diagnose(facts: Facts, slug: str | None = None) -> Diagnosis:
