@@ -58,6 +58,8 @@ class Lags:
         self._lock = asyncio.Lock()
         self._read: Sequence[Behind] = ()
         self._read_at = float("-inf")
+        self._probes: dict[_Observer, asyncio.Task[LogUnavailable | None]] = {}
+        """The questions of `probe` that are under way."""
         self._observers = [
             _Observer(config, notes[config], [topic for topic in TOPICS if clusters.of(topic) == config], clock)
             for config in clusters.each()
@@ -73,8 +75,19 @@ class Lags:
 
     async def probe(self, topics: Collection[str]) -> None:
         """Raise LogUnavailable unless every cluster of these topics answers."""
-        probed = [observer for observer in self._observers if observer.has(topics)]
-        await asyncio.gather(*(asyncio.to_thread(observer.probe) for observer in probed))
+        probed = [self._answer_of(observer) for observer in self._observers if observer.has(topics)]
+        for failure in await asyncio.gather(*map(asyncio.shield, probed)):
+            if failure is not None:
+                raise failure
+
+    def _answer_of(self, observer: "_Observer") -> asyncio.Task[LogUnavailable | None]:
+        """One thread asks for all who ask meanwhile, also for those who have given up: while a cluster is away each
+        waits for long, and what looks names up needs threads too."""
+        asking = self._probes.get(observer)
+        if asking is None:
+            asking = self._probes[observer] = asyncio.create_task(asyncio.to_thread(observer.probe))
+            asking.add_done_callback(lambda _: self._probes.pop(observer, None))
+        return asking
 
     async def _fresh(self) -> Sequence[Behind]:
         async with self._lock:
@@ -143,8 +156,8 @@ class _Observer:
             self._notes.warn("Kafka: not all lags are known, what was last known stands in", str(down))
         return down
 
-    def probe(self) -> None:
-        """Blocks. Raises LogUnavailable unless the cluster answers."""
+    def probe(self) -> LogUnavailable | None:
+        """Why the cluster does not answer; None where it does. Blocks."""
         failure = None
         with self._inside:
             try:
@@ -153,9 +166,7 @@ class _Observer:
                     anyone.list_topics(self._names[topic], timeout=self._config.request_timeout_s)
             except KafkaException as error:
                 failure = error
-            down = self._telling(failure)
-        if down is not None:
-            raise down
+            return self._telling(failure)
 
     def close(self) -> None:
         """Blocks, but not for long: what a thread still uses then is left as it is."""
