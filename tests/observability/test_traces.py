@@ -1,5 +1,6 @@
 """Spans reach a collector as they are, a collector that is away costs spans and nothing else, and is said once."""
 
+import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -8,6 +9,7 @@ import pytest
 from bellhouse.domain import trace
 from bellhouse.domain.ids import new_notification_ids
 from bellhouse.domain.trace import Link, Span
+from bellhouse.observability import traces
 from bellhouse.observability.traces import KEPT, OtlpTracing, Target, send, traces_url
 from bellhouse.ports.telemetry import NullTelemetry, SpanOutcome
 from bellhouse.testing.records import NOON
@@ -94,6 +96,18 @@ async def test_what_does_not_fit_into_the_queue_is_dropped_and_counted() -> None
     made._processor.force_flush()
     assert telemetry.count["dropped"] == 500
     await made.close()
+
+
+def test_last_spans_that_leave_after_their_process_has_gone_on_disturb_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on, disturbed = threading.Event(), list[object]()
+    monkeypatch.setattr(traces, "_LAST_WORDS_S", 0.0)
+    monkeypatch.setattr(threading, "excepthook", disturbed.append)
+    made = tracing("http://127.0.0.1:9", Counted(), RecordedLogbook())
+    monkeypatch.setattr(made._processor, "force_flush", goes_on.wait)
+    asyncio.run(made.close())
+    goes_on.set()
+    wait_until(lambda: not any(thread.name == "traces-end" for thread in threading.enumerate()))
+    assert disturbed == []
 
 
 async def test_what_is_sampled_gets_a_context_of_its_own_and_what_is_asked_for_is_bounded(collector: Collector) -> None:

@@ -154,11 +154,37 @@ def _given(value: Any) -> Provide:
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
 
 
-def _litestar(services: Services, api: IngestApi) -> Litestar:
+def _dependencies(services: Services, api: IngestApi) -> dict[str, Provide]:
+    """What routes ask for by the names of their parameters."""
+
     async def metrics() -> bytes:
         api.flush()
         return await services.metrics()
 
+    return {
+        "ingest_api": _given(api),
+        "ingest_store": _given(services.ingest),
+        "route_store": _given(services.route),
+        "recipient_store": _given(services.recipients),
+        "catalogue": _given(services.catalogue),
+        "breaker_store": _given(services.breakers),
+        "dead_letter_store": _given(services.dead_letters),
+        "lever_store": _given(services.levers),
+        "audit_store": _given(services.audit),
+        "expiry_store": _given(services.expiry),
+        "the_log": _given(services.log),
+        "insights": _given(services.insights),
+        "prober": _given(services.prober),
+        "clock": _given(services.clock),
+        "telemetry": _given(services.telemetry),
+        "provider_desk": _given(services.providers),
+        "provider_channels": _given(services.provider_channels),
+        "readiness": _given(services.readiness),
+        "metrics_text": _given(metrics),
+    }
+
+
+def _litestar(services: Services, api: IngestApi) -> Litestar:
     def unexpected(error: Exception) -> None:
         services.logbook.note("error", "Request failed", error=f"{type(error).__name__}: {error}")
 
@@ -183,27 +209,7 @@ def _litestar(services: Services, api: IngestApi) -> Litestar:
             callback,
             asset,
         ],
-        dependencies={
-            "ingest_api": _given(api),
-            "ingest_store": _given(services.ingest),
-            "route_store": _given(services.route),
-            "recipient_store": _given(services.recipients),
-            "catalogue": _given(services.catalogue),
-            "breaker_store": _given(services.breakers),
-            "dead_letter_store": _given(services.dead_letters),
-            "lever_store": _given(services.levers),
-            "audit_store": _given(services.audit),
-            "expiry_store": _given(services.expiry),
-            "the_log": _given(services.log),
-            "insights": _given(services.insights),
-            "prober": _given(services.prober),
-            "clock": _given(services.clock),
-            "telemetry": _given(services.telemetry),
-            "provider_desk": _given(services.providers),
-            "provider_channels": _given(services.provider_channels),
-            "readiness": _given(services.readiness),
-            "metrics_text": _given(metrics),
-        },
+        dependencies=_dependencies(services, api),
         exception_handlers=exception_handlers(unexpected),
         request_class=StrictRequest,
         openapi_config=_openapi(),

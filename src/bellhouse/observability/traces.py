@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -120,7 +121,8 @@ class OtlpTracing:
 
         def end() -> None:
             self._processor.force_flush()
-            loop.call_soon_threadsafe(ended.set)
+            with suppress(RuntimeError):  # the loop is closed: it took longer than anybody waits
+                loop.call_soon_threadsafe(ended.set)
 
         # A thread of the loop's own pool would be waited for at the process's end, however long the collector takes.
         threading.Thread(target=end, name="traces-end", daemon=True).start()
