@@ -40,9 +40,24 @@ def test_the_scrapes_are_printed_for_either_mode(run):
         return {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
 
     assert targets("--host", "one:8080") == {"bellhouse": ["one:8080"]}
-    spread = targets("--mode", "distributed", "--host", "one", "--host", "two")
-    assert spread["bellhouse-api"] == ["one:8080", "two:8080"]
-    assert spread["bellhouse-worker"] == ["one:9464", "two:9464"]
+    hosts = ("api=one", "api=two", "worker=one", "worker=one:9465", "router=two", "all=three")
+    spread = targets("--mode", "distributed", *(word for host in hosts for word in ("--host", host)))
+    assert spread == {
+        "bellhouse-api": ["one:8080", "two:8080"],
+        "bellhouse-router": ["two:9464"],
+        "bellhouse-worker": ["one:9464", "one:9465"],
+        "bellhouse-all": ["three:8080"],
+    }
+    every = [target for found in targets("--mode", "distributed").values() for target in found]
+    assert len(every) == len(set(every)) == 6
+
+
+@pytest.mark.parametrize("host", ["one.example", "poet=one.example", "worker="])
+def test_a_process_whose_role_is_not_said_is_not_scraped_as_every_role(run, host):
+    status, _, said = run("monitoring", "prometheus", "--mode", "distributed", "--host", host)
+    assert status == 2
+    assert "names no role" in said
+    assert "scheduler" in said
 
 
 @pytest.mark.parametrize(

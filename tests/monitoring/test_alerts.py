@@ -115,7 +115,9 @@ def test_prometheus_takes_the_rules(scale: float, tmp_path: Path) -> None:
 def test_prometheus_takes_the_configuration(mode: scraping.Mode, tmp_path: Path) -> None:
     (tmp_path / scraping.RULES).write_text(rule_file())
     path = tmp_path / "prometheus.yml"
-    path.write_text(scraping.prometheus_file(mode, ["one.example", "two.example"] if mode == "distributed" else ()))
+    path.write_text(
+        scraping.prometheus_file(mode, ["api=one.example", "worker=two.example:9465"] if mode == "distributed" else ())
+    )
     assert "SUCCESS" in run_program([promtool(), "check", "config", path])
     jobs = yaml.safe_load(path.read_text())["scrape_configs"]
     assert all(job["job_name"].startswith("bellhouse") for job in jobs)

@@ -93,16 +93,20 @@ def prometheus(
     mode: Annotated[ModeWord, typer.Option(help="How Bellhouse runs.")] = ModeWord.embedded,
     host: Annotated[
         list[str] | None,
-        typer.Option(help="Where it runs: host:port embedded, a host of every role distributed; repeatable."),
+        typer.Option(help="Where it runs: host:port embedded, role=host or role=host:port distributed; repeatable."),
     ] = None,
     alertmanager: Annotated[str, typer.Option(help="Where Alertmanager is.")] = "127.0.0.1:9093",
     scale: Scale = "1",
     out: Out = None,
 ) -> None:
     """Print a configuration for Prometheus to start from: whom it scrapes."""
-    from bellhouse.monitoring.scraping import prometheus_file
+    from bellhouse.monitoring.scraping import ROLES, prometheus_file
 
-    _give(prometheus_file(mode.value, host or (), alertmanager, scale=_scale(scale)), out)
+    try:
+        text = prometheus_file(mode.value, host or (), alertmanager, scale=_scale(scale))
+    except ValueError as error:
+        raise Failure(f"--host {error}", f"Roles are {', '.join(ROLES)}", USAGE) from None
+    _give(text, out)
 
 
 def _scale(text: str) -> float:

@@ -11,7 +11,9 @@ RULES: Final = "bellhouse.rules.yml"
 
 _API_PORT: Final = 8080
 _ROLE_PORT: Final = 9464
-_ROLES: Final = ("relay", "router", "worker", "scheduler", "exporter")
+ROLES: Final = ("api", "relay", "router", "worker", "scheduler", "exporter", "all")
+"""What a process of the distributed mode plays; the last one plays everything."""
+_ON_API_PORT: Final = ("api", "all")
 _EVERY: Final = "15s"
 
 _COMMENT: Final = """\
@@ -26,7 +28,8 @@ def prometheus_file(
     rules: str = RULES,
     scale: float = 1.0,
 ) -> str:
-    """The configuration's text; `hosts` are `host:port` in embedded mode, and hosts that run every role in the other.
+    """The configuration's text; `hosts` are `host:port` in embedded mode, and `role=host` or `role=host:port` in the
+    other. Raises ValueError for one that names no role.
 
     Embedded, one `/metrics` answers for all processes. Distributed, each process shows its own: the API on its port,
     every other role on `metrics_port`.
@@ -48,9 +51,20 @@ def _jobs(mode: Mode, hosts: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         case "embedded":
             yield _job("bellhouse", list(hosts) or [f"127.0.0.1:{_API_PORT}"])
         case "distributed":
-            yield _job("bellhouse-api", [f"{host}:{_API_PORT}" for host in hosts or ("notification-api",)])
-            for role in _ROLES:
-                yield _job(f"bellhouse-{role}", [f"{host}:{_ROLE_PORT}" for host in hosts or (f"notification-{role}",)])
+            targets: dict[str, list[str]] = {}
+            for host in hosts or [f"{role}=notification-{role}" for role in ROLES[:-1]]:
+                role, target = _target(host)
+                targets.setdefault(role, []).append(target)
+            yield from (_job(f"bellhouse-{role}", targets[role]) for role in ROLES if role in targets)
+
+
+def _target(host: str) -> tuple[str, str]:
+    """A role, and where its process shows its figures: two roles on one host never share a port."""
+    role, _, address = host.partition("=")
+    if role not in ROLES or not address:
+        raise ValueError(f"{host!r} names no role: write router=one.example or router=one.example:9465")
+    port = _API_PORT if role in _ON_API_PORT else _ROLE_PORT
+    return role, address if ":" in address else f"{address}:{port}"
 
 
 def _job(name: str, targets: list[str]) -> Mapping[str, Any]:
