@@ -3,15 +3,17 @@
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from bellhouse.app import examine
 from bellhouse.app.scraping import Scraper, Unreachable
-from bellhouse.cli import main
+from bellhouse.cli import api, main
 from bellhouse.engines.ports import free_port
 from bellhouse.ops.doctor.diagnose import diagnose
+from bellhouse.ops.doctor.facts import Facts
 
 
 def test_what_takes_a_connection_and_says_nothing_is_stuck_and_what_does_not_is_missing(
@@ -77,3 +79,33 @@ def test_where_nothing_could_be_asked_nobody_is_told_that_all_is_well(
         main(["doctor", "--prometheus", f"http://127.0.0.1:{free_port()}", "--data", "/nowhere"])
     assert ended.value.code == 1
     assert capsys.readouterr().out.startswith("Unknown: Nothing could be asked.")
+
+
+@pytest.mark.parametrize(
+    ("url", "looked_at"),
+    [
+        (None, True),
+        ("http://127.0.0.1:8080/", True),
+        ("http://localhost:8080", True),
+        ("http://127.0.0.1:9999", False),
+        ("https://bellhouse.example.com", False),
+    ],
+)
+def test_a_folder_that_another_server_serves_is_no_evidence(
+    url: str | None, looked_at: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[examine.Request] = []
+
+    def note(request: examine.Request) -> Facts:
+        asked.append(request)
+        return Facts()
+
+    monkeypatch.delenv("BELLHOUSE_URL", raising=False)
+    monkeypatch.delenv("BELLHOUSE_KEY", raising=False)
+    monkeypatch.setattr(examine, "examine", note)
+    monkeypatch.setattr(api, "running_url", lambda _: "http://127.0.0.1:8080")
+    monkeypatch.setattr(api, "kept_key", lambda _: "a key of this folder")
+    with pytest.raises(SystemExit):
+        main(["doctor", "--data", str(tmp_path), *(("--url", url) if url else ())])
+    (request,) = asked
+    assert (request.data is not None, request.key is not None) == (looked_at, looked_at)

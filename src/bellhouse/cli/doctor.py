@@ -3,7 +3,7 @@
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,8 @@ from bellhouse.cli.options import DEFAULT_DATA, Data, Json, Key, Url
 
 if TYPE_CHECKING:
     from bellhouse.ops.doctor.diagnose import Diagnosis
+
+_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 
 
 def doctor(
@@ -48,13 +50,13 @@ def doctor(
 
     if slug is not None and slug not in FIRST:
         raise Failure(f"There is no runbook {slug!r}", f"Known are: {', '.join(FIRST)}", USAGE)
-    where = url or running_url(data)
+    where, folder = url or running_url(data), _folder(data, url, bool(metrics or prometheus))
     with _lines(log) as lines:
         facts = examine(
             Request(
                 where.rstrip("/") if where else None,
-                key or kept_key(data),
-                data if data.is_dir() or not (where or metrics or prometheus) else None,
+                key or (kept_key(folder) if folder else None),
+                folder,
                 tuple(metrics or ()),
                 prometheus,
                 window,
@@ -68,6 +70,31 @@ def doctor(
     else:
         _show(found)
     raise typer.Exit(0 if found.healthy else FAILED)
+
+
+def _folder(data: Path, url: str | None, others: bool) -> Path | None:
+    """The data folder, where it may be looked at for the server that is asked about.
+
+    Of one that runs elsewhere it says nothing, though a folder of that name may lie here.
+    """
+    from bellhouse.cli.api import running_url
+
+    if not data.is_dir():
+        return None if url or others else data
+    here = running_url(data)
+    return None if url and here and not _same(url, here) else data
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two addresses lead to one server, as far as can be seen from their words."""
+    from urllib.parse import urlsplit
+
+    try:
+        ends = [(parts.port, parts.hostname) for parts in (urlsplit(one), urlsplit(other))]
+    except ValueError:
+        return False
+    (port, host), (other_port, other_host) = ends
+    return port == other_port and (host == other_host or {host, other_host} <= _LOOPBACK)
 
 
 def _lines(log: str | None) -> Any:
