@@ -2,12 +2,13 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from bellhouse.adapters.clock import SystemClock
 
 _PATIENCE_S = 60.0
 
@@ -79,10 +80,11 @@ class Pager:
 
 def wait_until(true: Callable[[], object]) -> None:
     """Until it is true; fails after a minute."""
-    deadline = time.monotonic() + _PATIENCE_S
+    clock = SystemClock()
+    deadline = clock.monotonic() + _PATIENCE_S
     while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        assert clock.monotonic() < deadline, "it did not come true within a minute"
+        clock.pause(0.02)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bellhouse.adapters.clock import SystemClock
 from bellhouse.engines.prometheus import Job, Prometheus
 from bellhouse.monitoring.rules import rule_file
 from tests.acceptance.house import House, World
@@ -35,10 +35,10 @@ _BATCH = 500
 
 def play(house: House, world: World, traffic: Traffic) -> None:
     """Everything in its time."""
-    began = time.monotonic()
+    clock = SystemClock()
+    began = clock.monotonic()
     for second, act in _acts(house, world, traffic):
-        while (left := began + second - time.monotonic()) > 0:
-            time.sleep(min(left, 1.0))
+        clock.pause(max(0.0, began + second - clock.monotonic()))
         print(f"{second:>4.0f} s  {act.__name__.strip('_')}", flush=True)
         act()
 
@@ -128,7 +128,7 @@ def _played(folder: Path) -> tuple[Prometheus, float]:
             prometheus.start()
             with Traffic(house, seed=5) as traffic:
                 play(house, world, traffic)
-                ended.write_text(f"{time.time()}")
+                ended.write_text(f"{SystemClock().now() / 1000}")
     finally:
         world.stop()
     return prometheus, float(ended.read_text())
