@@ -12,6 +12,7 @@ from bellhouse.adapters.log.kafka import KafkaConfig, member
 from bellhouse.adapters.log.kafka.notes import Notes
 from bellhouse.adapters.log.kafka.reach import Found
 from bellhouse.adapters.log.kafka.reader import KafkaReader
+from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.log_suite import NORMAL, behind, eventually, read, values_of
 
@@ -30,6 +31,7 @@ class Client:
         self.committed_to: list[int] = []
         self.closed = False
         self.finds_nothing = False
+        self.assigns_not = False
         self.on_assign: Callable[[Any, list[TopicPartition]], None] | None = None
         self._joined = False
 
@@ -69,9 +71,13 @@ class Client:
         self.closed = True
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("incremental_assign", "incremental_unassign", "pause", "resume"):
+        if name in ("incremental_unassign", "pause", "resume"):
             return lambda partitions: partitions
         raise AttributeError(name)
+
+    def incremental_assign(self, _: list[TopicPartition]) -> None:
+        if self.assigns_not:
+            raise KafkaException(KafkaError(KafkaError._STATE))
 
     def unsubscribe(self) -> None:
         self.closed = True
@@ -180,6 +186,24 @@ async def test_what_the_group_has_left_to_a_reader_that_took_itself_for_put_out_
     await eventually(assigned)
     client.comes = [message(0), message(1)]
     assert values_of(await read(reader, 2)) == [0, 1]
+
+
+async def test_a_reader_that_cannot_take_its_partitions_anew_joins_with_another_consumer(
+    reader: KafkaReader, clients: list[Client]
+) -> None:
+    (client,) = clients
+    client.comes = [message(0)]
+    await read(reader, 1)
+    client.assigns_not = True
+    with pytest.raises(LogUnavailable):
+        await reader.rejoin()
+
+    async def joined() -> bool:
+        return len(clients) == 2 and reader._member.failure is None and reader._assignment.partitions == [0]
+
+    await eventually(joined)
+    clients[-1].comes = [message(0)]
+    assert values_of(await read(reader, 1)) == [0]
 
 
 async def test_what_was_read_of_a_partition_that_has_left_brings_it_not_back(

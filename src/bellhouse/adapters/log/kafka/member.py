@@ -233,8 +233,7 @@ class Member:
         ours = [place.partition for place in self._consumer.assignment() if place.partition in strange]
         if ours:
             self._notes.warn(f"Kafka: a reader of {self._topic} takes partitions again", "it had kept them")
-            self._consumer.incremental_unassign(self._these(ours))
-            self._take_over(ours)
+            self._take_anew(ours)
 
     def _wait_for_room(self) -> None:
         now = self._clock.monotonic()
@@ -271,12 +270,22 @@ class Member:
             ours = self._commits.accepted()
         except KafkaException as error:
             raise self._notes.unavailable(error) from error
-        if ours:
-            self._consumer.incremental_unassign(self._these(partitions))
         # Else the consumer has learnt the same from the same answer, and joins again by itself.
         self._assignment.left(partitions)
         if ours:
+            self._take_anew(partitions)
+        if self.failure is not None:
+            raise self.failure
+
+    def _take_anew(self, partitions: Sequence[int]) -> None:
+        """Read partitions from the group's positions. A consumer that does not let go of them or take them would keep
+        them and read nothing: another takes its place at once."""
+        try:
+            self._consumer.incremental_unassign(self._these(partitions))
             self._take_over(partitions)
+        except KafkaException as error:
+            self._again_at = self._clock.monotonic()
+            self.failure = self._notes.unavailable(error)
 
     def _came(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:  # one that another has replaced, and that is being closed
