@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= bellhouse-data
 PORT ?= 8080
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PACKAGE := pyproject.toml README.md
 
@@ -37,7 +37,7 @@ serve: setup ## Run the platform (DATA=bellhouse-data PORT=8080 ARGS="--simulato
 simulator: setup ## Run the outside world in a box (ARGS="--port 9100")
 	@$(BIN)/bellhouse simulator $(ARGS)
 
-test: setup-dev ## All tests, by WORKERS=2 processes; some of them: ARGS="tests/cli -k keys"
+test: setup-dev ## All tests, by WORKERS=3 processes; some of them: ARGS="tests/cli -k keys"
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev ## Style, types and who may import whom

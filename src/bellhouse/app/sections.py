@@ -378,7 +378,7 @@ class Traces(Section):
         examples=["http://127.0.0.1:4318"],
     )
     sample_ratio: float = setting(
-        0.01,
+        0.001,
         "share",
         "Of the notifications that come without a context of their own, how many are recorded; where a caller gives "
         "one, its flag decides",

@@ -55,7 +55,7 @@ class Target(msgspec.Struct, frozen=True):
     url: str
     """The collector's base URL, or that of its traces."""
     headers: Mapping[str, str] = {}
-    sample_ratio: float = 0.01
+    sample_ratio: float = 0.001
     slow_ms: int = 0
     """Above it a way is slow; 0 calls none so."""
 
