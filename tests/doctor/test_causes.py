@@ -277,6 +277,15 @@ CASES: dict[str, tuple[str, Facts]] = {
         "Overload",
         replace(HEALTHY, lanes=(LaneFacts("deliveries.push.normal", 1_200_000, 1_190_000),)),
     ),
+    "campaign at the rate that a lever gives it": (
+        "CampaignBacklog",
+        replace(
+            HEALTHY,
+            levers=(LeverFacts("rate", "fcm sends at most 4,000 a second", provider="fcm", rate=4_000.0),),
+            lanes=(LaneFacts("deliveries.push.low", 900_000, 880_000), LaneFacts("deliveries.push.high", 3)),
+            sent={"push": 20_000.0},
+        ),
+    ),
     "degraded": (
         "DegradedStep",
         replace(

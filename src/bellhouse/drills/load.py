@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import count, cycle
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -106,10 +107,14 @@ class Load:
             with suppress(asyncio.CancelledError):
                 await self._running
 
-    async def flood(self, kind: str, channel: str, how_many: int, client: Client | None = None) -> None:
-        """Ask for many at once. Raises Refusal."""
+    async def flood(
+        self, kind: str, channel: str, how_many: int, client: Client | None = None, per_second: float = inf
+    ) -> None:
+        """Ask for many, at once or no faster than `per_second`. Raises Refusal."""
         asked = client or self._client
+        began = self._clock.monotonic()
         for start in range(0, how_many, 1_000):
+            await self._clock.sleep(began + start / per_second - self._clock.monotonic())
             some = [self._body(kind, channel) for _ in range(min(1_000, how_many - start))]
             await asked.post("/v1/notifications/batch", {"notifications": some}, object)
 

@@ -13,6 +13,8 @@ _PROMISED = Thresholds()
 _MUCH = 1_000
 _HOT = 0.6
 _FEW = 20
+_OF_A_CAMPAIGN = 28.0
+"""For what makes a campaign slower and nothing else: less than the campaign itself, which needs nobody."""
 _NEAR = 0.5
 """What goes out at this share of a rate may be held back by it: the rate is shared, and begins with a reserve."""
 _WHY = ' --why "it may go on"'
@@ -55,12 +57,17 @@ def rate_lever(facts: Facts) -> Iterator[Cause]:
         if not held and (not waiting or sent < _NEAR * lever.rate * facts.window_s):
             continue  # what goes out would go out without it
         took = f", {span(waiting / lever.rate)} at this rate" if waiting and lever.rate else ""
+        only_low = (
+            not held
+            and not _late(facts)
+            and all(lane.priority == "low" for lane in facts.lanes if lane.channel in channels and lane.lag >= _FEW)
+        )
         evidence = [_lever_words(lever), f"{plural(waiting, 'record')} wait for {', '.join(channels)}{took}."]
         if held:
             evidence.append(f"{plural(held, 'record')} of the newest were put back by a limit.")
         yield Cause(
             "RateLeverTooLow",
-            84.0 if growing or held or waiting > 10 * lever.rate else 64.0,
+            _OF_A_CAMPAIGN if only_low else 84.0 if growing or held or waiting > 10 * lever.rate else 64.0,
             f"The rate that an operator set for {lever.provider} is too low for what comes in.",
             tuple(evidence),
             ("bellhouse levers", f'bellhouse rate reset {lever.provider} --why "the backlog grows"'),
