@@ -261,8 +261,7 @@ class Matrix:
         """Why a notification has no receipt: delivered to the inbox, or a recorded reason."""
         story = self.house.client().story(identifier)
         (delivery,) = story["deliveries"]
-        if delivery["channel"] == "in_app":
-            assert delivery["state"] == "delivered", story
+        if delivery["channel"] == "in_app" and delivery["state"] == "delivered":
             return "in the inbox"
         assert delivery["state"] in ("failed", "dead_lettered", "expired"), story
         reason: str = delivery["reason"]["code"]

@@ -93,9 +93,10 @@ def run(options: Options) -> int:
 
 
 async def _until_told(demo: "_Demo") -> Report:
-    """Run the demo; SIGTERM ends it like Ctrl-C, so that nothing that it started outlives it."""
+    """Run the demo; SIGTERM and Ctrl-C end it, so that nothing that it started outlives it."""
     running = asyncio.create_task(demo.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     try:
         return await running
     except asyncio.CancelledError:

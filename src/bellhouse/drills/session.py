@@ -109,9 +109,10 @@ def _stage(mode: Mode, folder: Path, clock: Clock, say: Callable[[str], None]) -
 
 
 async def _until_told(drills: Coroutine[None, None, Report]) -> Report:
-    """Run them; SIGTERM ends it like Ctrl-C, so that nothing that was started outlives it."""
+    """Run them; SIGTERM and Ctrl-C end it, so that nothing that was started outlives it."""
     running = asyncio.create_task(drills)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     try:
         return await running
     except asyncio.CancelledError:
