@@ -1,4 +1,4 @@
-"""Somebody who is called by Alertmanager, for tests."""
+"""Somebody who is called by Alertmanager, and what waits for others' processes, for tests."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import psutil
 import pytest
 
 from bellhouse.adapters.clock import SystemClock
@@ -85,6 +86,14 @@ def wait_until(true: Callable[[], object]) -> None:
     while not true():
         assert clock.monotonic() < deadline, "it did not come true within a minute"
         clock.pause(0.02)
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended; one that only waits for its parent to notice has."""
+    try:
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

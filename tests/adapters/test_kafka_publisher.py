@@ -38,10 +38,11 @@ async def test_who_waits_for_room_at_a_producer_that_is_given_up_is_told(
     assert [type(answer) for answer in answers] == [LogUnavailable, LogUnavailable]
 
 
-async def test_what_a_producer_that_has_lost_its_cluster_had_on_its_way_fails_at_once() -> None:
+async def _fails_at_once_where_its_cluster_is(*found: Found) -> None:
+    """What is on its way to a cluster that is found to be there, away or lost, one after another."""
     house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=NEVER_S))
     line = house.publisher._publisher._line(NORMAL)
-    line._reach = _answering("lost")
+    line._reach = _answering(*found)
     on_its_way = asyncio.create_task(line.append(records([1])))
     await asyncio.sleep(0)
     line._unheard = NORMAL
@@ -49,6 +50,10 @@ async def test_what_a_producer_that_has_lost_its_cluster_had_on_its_way_fails_at
         with pytest.raises(LogUnavailable, match="unreachable"):
             await on_its_way
         await house.close()
+
+
+async def test_what_a_producer_that_has_lost_its_cluster_had_on_its_way_fails_at_once() -> None:
+    await _fails_at_once_where_its_cluster_is("lost")
 
 
 async def test_a_producer_whose_cluster_cannot_be_looked_for_goes_on_answering(house: KafkaHouse) -> None:
@@ -66,16 +71,7 @@ async def test_a_producer_whose_cluster_cannot_be_looked_for_goes_on_answering(h
 
 
 async def test_a_producer_whose_cluster_is_away_is_looked_at_until_it_is_found_or_lost() -> None:
-    house = KafkaHouse(KafkaConfig(brokers=("127.0.0.1:1",), request_timeout_s=NEVER_S))
-    line = house.publisher._publisher._line(NORMAL)
-    line._reach = _answering("away", "away", "lost")
-    on_its_way = asyncio.create_task(line.append(records([1])))
-    await asyncio.sleep(0)
-    line._unheard = NORMAL
-    async with asyncio.timeout(ANSWERED_WITHIN_S):
-        with pytest.raises(LogUnavailable, match="unreachable"):
-            await on_its_way
-        await house.close()
+    await _fails_at_once_where_its_cluster_is("away", "away", "lost")
 
 
 def _answering(*answers: Found | Exception) -> Any:

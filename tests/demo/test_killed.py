@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.monitors import wait_until
+from tests.monitors import gone, wait_until
 
 _PLAYER = """
 import asyncio, signal
@@ -24,10 +24,6 @@ with folder_for(None, "bellhouse-demo-") as folder:
 """
 
 
-def _gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 def test_a_killed_player_leaves_neither_programs_nor_a_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _PLAYER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}) as player:
@@ -36,5 +32,5 @@ def test_a_killed_player_leaves_neither_programs_nor_a_folder(tmp_path: Path) ->
         assert folder.parent == tmp_path
         started = psutil.Process(player.pid).children(recursive=True)
         player.kill()
-    wait_until(lambda: all(map(_gone, started)))
+    wait_until(lambda: all(map(gone, started)))
     wait_until(lambda: not folder.exists())

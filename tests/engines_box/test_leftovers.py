@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.monitors import wait_until
+from tests.monitors import gone, wait_until
 
 _STARTER = """
 import signal
@@ -33,7 +33,7 @@ def test_nothing_of_an_engine_stays_when_its_starter_is_killed(acts: str, tmp_pa
         children = psutil.Process(starter.pid).children(recursive=True)
         starter.kill()
     wait_until(lambda: not folder.exists())
-    wait_until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    wait_until(lambda: all(map(gone, children)))
 
 
 def test_nobody_watches_over_an_engine_that_was_closed(tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_a_folder_that_was_given_stays_when_its_starter_is_killed(tmp_path: Path
         starter.stdout.readline()
         children = psutil.Process(starter.pid).children(recursive=True)
         starter.kill()
-    wait_until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    wait_until(lambda: all(map(gone, children)))
     assert (given / "valkey.conf").exists()

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient
 from redis import Redis
+
+from tests.monitors import gone, wait_until
 
 COMMAND = [sys.executable, "-m", "bellhouse.engines"]
 DEADLINE_S = 60.0
@@ -42,14 +43,6 @@ def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that only waits for its parent to notice does not."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 async def test_it_prints_where_all_three_answer_and_sigterm_ends_them(folder: Path) -> None:
     with started(folder) as (process, urls):
         children = psutil.Process(process.pid).children(recursive=True)
@@ -62,7 +55,7 @@ async def test_it_prints_where_all_three_answer_and_sigterm_ends_them(folder: Pa
             assert client.ping()
         process.terminate()
         assert process.wait(DEADLINE_S) == 0
-    assert not any(alive(child) for child in children)
+    assert all(map(gone, children))
     assert left_in(folder) == []
 
 
@@ -70,7 +63,4 @@ def test_neither_they_nor_their_folders_outlive_a_killed_starter(folder: Path) -
     with started(folder) as (process, _):
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-    deadline = time.monotonic() + DEADLINE_S
-    while any(alive(child) for child in children) or left_in(folder):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: all(map(gone, children)) and not left_in(folder))

@@ -114,8 +114,7 @@ def _as_json(found: "Diagnosis") -> dict[str, Any]:
     answer: dict[str, Any] = to_builtins(found)
     for rank, (cause, row) in enumerate(zip(found.causes, answer["causes"], strict=True), 1):
         row |= {"rank": rank, "confidence": cause.confidence}
-    unknown = not found.healthy and found.causes[0].name == "Healthy"
-    answer |= {"healthy": found.healthy, "cause": None if unknown else found.causes[0].name}
+    answer |= {"healthy": found.healthy, "cause": None if found.unknown else found.causes[0].name}
     if found.slug is not None:
         answer["runbook"] = f"docs/runbooks/{found.slug}.md"
     return answer
@@ -123,7 +122,7 @@ def _as_json(found: "Diagnosis") -> dict[str, Any]:
 
 def _show(found: "Diagnosis") -> None:
     first, *rest = found.causes
-    if not found.healthy and first.name == "Healthy":
+    if found.unknown:
         show.line(f"[bold]Unknown[/bold]: {show.cell(first.summary)}")
     elif found.healthy:
         show.line(f"[bold]Healthy[/bold]: {show.cell(first.summary)}")

@@ -5,10 +5,10 @@ import os
 import signal
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from bellhouse.ports.clock import Clock
 
 SIMULATOR: Final = (sys.executable, "-P", "-m", "bellhouse.simulator")
 SERVE: Final = (sys.executable, "-P", "-m", "bellhouse", "serve")
+
+_Done = TypeVar("_Done")
 
 _PATIENCE_S: Final = 30.0
 _CALLBACKS_AT_ONCE: Final = 64
@@ -239,6 +241,20 @@ def folder_for(keep: Path | None, prefix: str) -> AbstractContextManager[str | P
         return temporary_folder(prefix)
     keep.mkdir(parents=True, exist_ok=True)
     return nullcontext(keep)
+
+
+async def until_told(work: Coroutine[Any, Any, _Done]) -> _Done:
+    """What comes of it; SIGTERM and Ctrl-C end it, so that nothing that it started outlives it.
+
+    Raises KeyboardInterrupt where one of them came.
+    """
+    running = asyncio.create_task(work)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def spawn(command: Sequence[str], log: Path) -> tuple[Child, asyncio.subprocess.Process]:

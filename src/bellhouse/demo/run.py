@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +18,7 @@ from bellhouse.demo.faults import CLUSTER_TIMELINE, TIMELINE, Disturber
 from bellhouse.demo.letters import replay_all
 from bellhouse.demo.oracle import Receipt, judge, spread
 from bellhouse.demo.play import DAY_MS, Pace, Player, expected
-from bellhouse.demo.processes import Platform, World, folder_for, start_house, start_world
+from bellhouse.demo.processes import Platform, World, folder_for, start_house, start_world, until_told
 from bellhouse.demo.report import (
     Caller,
     Report,
@@ -84,23 +83,12 @@ def run(options: Options) -> int:
         console = Console(width=_WIDTH)
     show: Show = Silent() if options.json else Picture(console) if console.is_terminal else Lines(console)
     with folder_for(options.keep, "bellhouse-demo-") as folder:
-        report = asyncio.run(_until_told(_Demo(options, Path(folder), SystemClock(), show)))
+        report = asyncio.run(until_told(_Demo(options, Path(folder), SystemClock(), show).run()))
     if options.json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
         final(console, report)
     return 0 if report.sound else 1
-
-
-async def _until_told(demo: "_Demo") -> Report:
-    """Run the demo; SIGTERM and Ctrl-C end it, so that nothing that it started outlives it."""
-    running = asyncio.create_task(demo.run())
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    try:
-        return await running
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 def _day(options: Options) -> Day:

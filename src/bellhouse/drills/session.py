@@ -2,9 +2,8 @@
 
 import asyncio
 import secrets
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import assert_never
@@ -13,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from bellhouse.adapters.clock import SystemClock
-from bellhouse.demo.processes import folder_for
+from bellhouse.demo.processes import folder_for, until_told
 from bellhouse.drills.report import Report, as_json, keep, show
 from bellhouse.drills.run import Drill, Result
 from bellhouse.drills.scenario import Mode, Scenario
@@ -54,7 +53,7 @@ def run(scenarios: Sequence[Scenario], options: Options) -> int:
             playing = tour(scenarios[0], Path(folder), SystemClock(), say, stay=options.stay)
         else:
             playing = drills(scenarios, Path(folder), SystemClock(), say, _keeper(options.report))
-        report = asyncio.run(_until_told(playing))
+        report = asyncio.run(until_told(playing))
     _keeper(options.report)(report)
     if options.json:
         sys.stdout.write(as_json(report).decode() + "\n")
@@ -106,17 +105,6 @@ def _stage(mode: Mode, folder: Path, clock: Clock, say: Callable[[str], None]) -
             return cluster(folder, clock, secrets.token_hex(16), say)
         case _:
             assert_never(mode)
-
-
-async def _until_told(drills: Coroutine[None, None, Report]) -> Report:
-    """Run them; SIGTERM and Ctrl-C end it, so that nothing that was started outlives it."""
-    running = asyncio.create_task(drills)
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    try:
-        return await running
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 def _teller(console: Console) -> Callable[[str], None]:

@@ -65,6 +65,11 @@ class Diagnosis(msgspec.Struct, frozen=True):
         """Whether something was seen, and nothing of it is wrong."""
         return self.causes[0].name == "Healthy" and self.causes[0].score > 0
 
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing was seen, so that there is no cause either."""
+        return self.causes[0].name == "Healthy" and not self.healthy
+
 
 def diagnose(facts: Facts, slug: str | None = None) -> Diagnosis:
     """Rank everything that may be wrong. Raises KeyError for a slug that no runbook has."""
