@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bellhouse.adapters.cache.circuits import REFRESH_S
 from bellhouse.engines.ports import free_port
 from bellhouse.engines.postgres_tools import sql
 from tests.acceptance.client import Client
@@ -65,7 +64,10 @@ class Kept:
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, instance: str) -> None:
         self.name = name
+        self.channels = frozenset(word for option, word in itertools.pairwise(command) if option == "--channel")
+        """Those that it alone sends by; empty is all."""
         self._instance = instance
+        self._began_at = 0
         self.log = folder / f"{name}.log"
         self.ends: list[int] = []
         """The exit status of each process that has ended."""
@@ -80,6 +82,7 @@ class Kept:
     def start(self) -> None:
         """Start a process for it."""
         with self.log.open("ab") as log, self._said.open("wb") as said:
+            self._began_at = log.tell()
             self.process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -100,6 +103,14 @@ class Kept:
             return {}
         return said if said.get("pid") == self.process.pid else {}
 
+    def breaker_told(self, provider: str, channel: str) -> str:
+        """The state of a breaker that the process that is there now told last; closed is told of nothing."""
+        with self.log.open("rb") as log:
+            log.seek(self._began_at)
+            told = [json.loads(line) for line in log if b"Circuit breaker state changed" in line]
+        states = [line["new_state"] for line in told if (line["provider"], line["channel"]) == (provider, channel)]
+        return str(states[-1]) if states else "closed"
+
     @property
     def unexpected(self) -> Counter[int]:
         """Exit statuses that no test has caused."""
@@ -113,8 +124,6 @@ class Kept:
 
 class ClusterHouse(House):
     """`bellhouse run`, a process for each role, on engines that are there, and a keeper as systemd or Kubernetes is."""
-
-    heeds_within_s = 2 * REFRESH_S
 
     def __init__(
         self,
@@ -136,6 +145,7 @@ class ClusterHouse(House):
         self.url = f"http://127.0.0.1:{port}"
         self.engines = engines
         self.prefix = prefix
+        self._plays = roles
         self._prepared = False
         self._keeping = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -284,6 +294,20 @@ class ClusterHouse(House):
             "'in_flight' UNION ALL SELECT moved FROM ledger_moves WHERE level = 'delivery' AND state = 'in_flight') t",
         )
         return int(counted)
+
+    def force(self, provider: str, act: str) -> None:
+        if act == "close":
+            # A process tells of changed states only, and one that was closed stays so.
+            self.force(provider, "open")
+        rows = self.client().post(f"/v1/breakers/{provider}/{act}")["breakers"]
+        wait_until(lambda: all(map(self._is_heeded, rows)), what=lambda: f"not heeded: {rows} {self.said()}")
+
+    def _is_heeded(self, breaker: Mapping[str, str]) -> bool:
+        """Whether every process that sends by a breaker is in the state that the API has shown for it."""
+        provider, channel, state = (breaker[name] for name in ("provider", "channel", "state"))
+        workers = [self.kept[name] for name, play in self._plays.items() if play[0] in ("worker", "all")]
+        sending = [kept for kept in workers if not kept.channels or channel in kept.channels]
+        return all(kept.breaker_told(provider, channel) == state for kept in sending)
 
     # --- commands ---
 

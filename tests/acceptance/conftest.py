@@ -48,10 +48,8 @@ def house(shared_house: House) -> Iterator[House]:
     assert shared_house.world is not None
     shared_house.world.calm()
     shared_house.world.api.set_account(shared_house.url)
-    client = shared_house.client()
-    for provider in PROVIDERS[1:]:
-        client.post(f"/v1/breakers/{provider}/reset")
-    shared_house.force(PROVIDERS[0], "reset")
+    for provider in PROVIDERS:
+        shared_house.force(provider, "reset")
     yield shared_house
     shared_house.world.calm()
 

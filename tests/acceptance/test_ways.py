@@ -347,7 +347,7 @@ def test_an_outage_of_every_provider_parks_spends_nothing_and_expires_what_canno
 
     wait_until(all_open, what=lambda: client.get("/v1/breakers"))
     patient = [client.send(ada.id, "order", data=DATA, channels=["email"]) for _ in range(12)]
-    hasty = client.send(ada.id, "order", data=DATA, channels=["email"], expires_at=moment(2))
+    hasty = client.send(ada.id, "order", data=DATA, channels=["email"], expires_at=moment(5))
     for identifier in (*patient, hasty):
         waits_for(client, identifier, "email", "waiting:outage")
     assert reaches(client, hasty, "email", "expired")["reason"]["code"] == "expired:lifetime"
@@ -407,11 +407,7 @@ def test_cancelling_before_and_after_the_plan_sends_nothing(house: House, client
     assert client.post(f"/v1/notifications/{early}/cancel")["state"] == "cancelled"
     house.force("fcm", "open")
     late = client.send(ada.id, "order", data=DATA, channels=["push"])
-    wait_until(
-        lambda: (
-            client.story(late)["deliveries"] and of(client.story(late), "push")["reason"]["code"] == "waiting:outage"
-        )
-    )
+    waits_for(client, late, "push", "waiting:outage")
     client.post(f"/v1/notifications/{late}/cancel")
     client.post(f"/v1/notifications/{late}/cancel")
     assert of(client.story(late), "push")["reason"]["code"] == "cancelled:by_caller"
@@ -429,7 +425,9 @@ def test_what_has_expired_is_not_sent(house: House, client: Client) -> None:
     assert world is not None
     ada = person(client)
     house.force("fcm", "open")
-    identifier = client.send(ada.id, "order", data=DATA, channels=["push"], expires_at=moment(1))
+    # Long enough to be planned before, on a machine that is busy with other tests too.
+    identifier = client.send(ada.id, "order", data=DATA, channels=["push"], expires_at=moment(4))
+    waits_for(client, identifier, "push", "waiting:outage")
     assert reaches(client, identifier, "push", "expired")["reason"]["code"] == "expired:lifetime"
     client.post("/v1/breakers/fcm/reset")
     marker = client.send(ada.id, "order", data=DATA, channels=["push"])
@@ -526,11 +524,7 @@ def test_a_forced_breaker_holds_everything_until_it_is_reset(house: House, clien
     ada = person(client)
     house.force("fcm", "open")
     held = client.send(ada.id, "order", data=DATA, channels=["push"])
-    wait_until(
-        lambda: (
-            client.story(held)["deliveries"] and of(client.story(held), "push")["reason"]["code"] == "waiting:outage"
-        )
-    )
+    waits_for(client, held, "push", "waiting:outage")
     client.post("/v1/breakers/fcm/reset")
     reaches(client, held, "push", "delivered")
 
