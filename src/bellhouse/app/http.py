@@ -27,7 +27,8 @@ from bellhouse.ops.deadletters import DeadLettersController
 from bellhouse.ops.diagnosis import DiagnosisController
 from bellhouse.ops.levers import BreakersController, LedgerController
 from bellhouse.ops.notifications import NotificationsController
-from bellhouse.ops.probes import Prober, ProbesController
+from bellhouse.ops.probe_routes import ProbesController
+from bellhouse.ops.probes import Prober
 from bellhouse.ops.providers import Desk, ProvidersController
 from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
@@ -50,7 +51,8 @@ from bellhouse.templates.render import Renderer
 from bellhouse.web.auth import CALLER, Keyring
 from bellhouse.web.body import Disconnected, buffered
 from bellhouse.web.codes import ProblemCode
-from bellhouse.web.health import HealthController, MetricsText, Readiness
+from bellhouse.web.health import Readiness
+from bellhouse.web.health_routes import HealthController, MetricsText
 from bellhouse.web.limits import Limits
 from bellhouse.web.pages import DOCUMENT, ROOT, Document, ReferencePage, asset
 from bellhouse.web.problems import Problem, store_problem

@@ -31,9 +31,9 @@ from bellhouse.ports.telemetry import Telemetry
 from bellhouse.templates.compile import CompiledTemplate, channels_of
 from bellhouse.templates.errors import MissingVariable, TemplateFault
 from bellhouse.templates.publish import check
+from bellhouse.web.parameters import NameInPath
 from bellhouse.web.problems import FieldError, Problem, invalid
 from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
-from bellhouse.web.words import NameInPath
 
 Store = Given[CatalogueStore]
 Counters = Given[Telemetry]

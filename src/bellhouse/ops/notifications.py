@@ -17,9 +17,9 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader
 from bellhouse.ports.store import CatalogueStore, IngestStore, Insights, ListQuery, Story
 from bellhouse.web.cursors import cursor_of, read_cursor
+from bellhouse.web.parameters import CampaignInQuery, NameInQuery, UserIdInQuery
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, Since, StrictRequest, caller_of, needs, problems, read_since
-from bellhouse.web.words import CampaignInQuery, NameInQuery, UserIdInQuery
 
 Reads = Given[Insights]
 Writes = Given[IngestStore]

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from litestar import Controller, post
 
 from bellhouse.domain.catalogue import ChannelTemplate, NotificationType, Template
 from bellhouse.domain.delivery import Detail
@@ -28,7 +27,6 @@ from bellhouse.ports.store import (
     Story,
 )
 from bellhouse.ports.telemetry import Lease, Logbook, ProbeOutcome, Telemetry
-from bellhouse.web.rest import Given, needs, problems
 
 NAME: Final = "bellhouse_probe"
 """The reserved type and template."""
@@ -186,25 +184,6 @@ class Probes(Beat):
     def drain(self) -> None:
         super().drain()
         self._prober.drain()
-
-
-class ProbesController(Controller):
-    """Probing now."""
-
-    path = "/v1/probes"
-    tags = ("Operations",)
-
-    @post(
-        status_code=200,
-        guards=[needs("operate")],
-        summary="Probe every channel now",
-        operation_id="probe",
-        responses=problems(),
-        response_description="One result for each channel, when all have ended",
-    )
-    async def now(self, prober: Given[Prober | None]) -> ProbesAnswer:
-        """Sends one notification through each channel that has a recipient in `[probes]`, and waits for its end."""
-        return ProbesAnswer([] if prober is None else await prober.probe(prober.channels))
 
 
 def _user(channel: Channel) -> str:

@@ -35,9 +35,9 @@ from bellhouse.recipients.wire import (
 from bellhouse.web.acts import act_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor
+from bellhouse.web.parameters import UserIdInPath
 from bellhouse.web.problems import FieldError, Problem, invalid
 from bellhouse.web.rest import OF_BODY, Given, StrictRequest, caller_of, needs, problems
-from bellhouse.web.words import UserIdInPath
 
 Recipients = Given[RecipientStore]
 Acts = Given[AuditStore]

@@ -3,22 +3,21 @@
 from typing import Annotated, Final
 
 import msgspec
-from litestar.params import PathParameter, QueryParameter
 
 KEY_LENGTH: Final = 255
 
-_USER_ID: Final = r"^[^\x00-\x1f\x7f/]+$"
-_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_ABOUT_USER_ID: Final = "The caller's own name of a recipient: 1 to 256 characters, no slash and no control characters."
-_ABOUT_NAME: Final = "1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit."
+USER_ID: Final = r"^[^\x00-\x1f\x7f/]+$"
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+ABOUT_USER_ID: Final = "The caller's own name of a recipient: 1 to 256 characters, no slash and no control characters."
+ABOUT_NAME: Final = "1 to 128 letters, digits, dots, underscores and hyphens, beginning with a letter or digit."
 
 UserId = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
         max_length=256,
-        pattern=_USER_ID,
-        description=_ABOUT_USER_ID,
+        pattern=USER_ID,
+        description=ABOUT_USER_ID,
         examples=["user-4711"],
     ),
 ]
@@ -27,8 +26,8 @@ Name = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=128,
-        pattern=_NAME,
-        description=_ABOUT_NAME,
+        pattern=NAME,
+        description=ABOUT_NAME,
         examples=["order_shipped"],
     ),
 ]
@@ -42,16 +41,3 @@ Key = Annotated[
         examples=["order-1234-shipped"],
     ),
 ]
-
-UserIdInPath = Annotated[str, PathParameter(min_length=1, max_length=256, pattern=_USER_ID, description=_ABOUT_USER_ID)]
-NameInPath = Annotated[str, PathParameter(min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)]
-UserIdInQuery = Annotated[
-    str | None, QueryParameter(min_length=1, max_length=256, pattern=_USER_ID, description=_ABOUT_USER_ID)
-]
-NameInQuery = Annotated[
-    str | None, QueryParameter(name="type", min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)
-]
-CampaignInQuery = Annotated[
-    str | None, QueryParameter(name="campaign", min_length=1, max_length=128, pattern=_NAME, description=_ABOUT_NAME)
-]
-"""The framework reads the form of a parameter from its own marker alone."""
