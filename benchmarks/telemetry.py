@@ -60,7 +60,7 @@ def _metrics() -> None:
         metrics.provider_answered("fcm", "200", "accepted", 500)
         metrics.provider_took("fcm", values)
         metrics.delivery_took("push", "fcm", values)
-        metrics.cost("push", "fcm", "USD", 0.0)
+        metrics.cost("push", "fcm", "USD", 0.0, TenantNo(1), None)
         metrics.callbacks("fcm", "applied", 500)
         metrics.callback_delay("fcm", values)
         metrics.delivered("push", "order", 500)

@@ -18,7 +18,7 @@ from bellhouse.engines.prometheus import Job, Prometheus
 from bellhouse.monitoring.rules import rule_file
 from tests.acceptance.house import House, World
 from tests.acceptance.people import define, person
-from tests.acceptance.traffic import PUSH, Traffic
+from tests.acceptance.traffic import EMAIL, PUSH, SMS, Traffic
 
 _ROOT = Path(__file__).parents[2]
 _SCRAPE_S = 5.0
@@ -55,6 +55,8 @@ def _acts(house: House, world: World, traffic: Traffic) -> list[tuple[float, Cal
 
     def campaign() -> None:
         rng = random.Random(1)
+        traffic.batch([traffic.body("news", EMAIL, rng, campaign="autumn-letter") for _ in range(_BATCH)])
+        traffic.batch([traffic.body("order", SMS, rng, campaign="parcel-notes") for _ in range(_BATCH // 10)])
         for _ in range(_CAMPAIGN // _BATCH):
             traffic.batch([traffic.body("promo", PUSH, rng) for _ in range(_BATCH)])
 

@@ -80,5 +80,7 @@ def _disturb(house: House, world: World) -> None:
     client = house.client()
     for name in ("nobody", "no one"):
         assert client.ask("POST", "/v1/notifications", {"user_id": name, "type": "order"}).status >= 400
+    buyer = person(client)
+    client.send(buyer.id, "order", data={"who": "A", "n": 1}, channels=["sms"], campaign="spring-sale")
     wary = person(client, preferences={"channels": {"push": False}})
     client.send(wary.id, "order", data={"who": "A", "n": 1})

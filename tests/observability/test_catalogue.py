@@ -32,6 +32,8 @@ OURS = {
     "dead_letters_total": ("counter", "channel reason"),
     "dead_letters": ("gauge", "channel"),
     "notification_cost_total": ("counter", "channel provider currency"),
+    "notification_cost_by_tenant_total": ("counter", "tenant channel currency"),
+    "notification_cost_by_campaign_total": ("counter", "campaign channel currency"),
     "ledger_imbalance": ("gauge", ""),
     "ledger_checked_timestamp_seconds": ("gauge", ""),
     "oldest_pending_seconds": ("gauge", "stage priority"),

@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from bellhouse.domain.ids import TenantNo
 from bellhouse.observability.catalogue import METRICS, SECONDS
 from bellhouse.observability.exposition import render
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.telemetry import NullTelemetry, Telemetry
 
 from .scrape import Samples, scrape, value
+
+ACME = TenantNo(7)
+DAY_MS = 86_400_000
+ROOM = 100
+"""How many campaigns have a series of their own at a time."""
 
 CALLS: list[tuple[Callable[[Metrics], None], str, dict[str, str], float]] = [
     (lambda m: m.received("low", "news", 3), "notifications_received_total", {"priority": "low", "type": "news"}, 3),
@@ -90,9 +96,21 @@ CALLS: list[tuple[Callable[[Metrics], None], str, dict[str, str], float]] = [
     ),
     (lambda m: m.expired("sms", "low", 2), "deliveries_expired_total", {"channel": "sms", "priority": "low"}, 2),
     (
-        lambda m: m.cost("sms", "twilio", "USD", 0.25),
+        lambda m: m.cost("sms", "twilio", "USD", 0.25, ACME, "spring"),
         "notification_cost_total",
         {"channel": "sms", "provider": "twilio", "currency": "USD"},
+        0.25,
+    ),
+    (
+        lambda m: m.cost("sms", "twilio", "USD", 0.25, ACME, "spring"),
+        "notification_cost_by_tenant_total",
+        {"tenant": "acme", "channel": "sms", "currency": "USD"},
+        0.25,
+    ),
+    (
+        lambda m: m.cost("sms", "twilio", "USD", 0.25, ACME, "spring"),
+        "notification_cost_by_campaign_total",
+        {"campaign": "spring", "channel": "sms", "currency": "USD"},
         0.25,
     ),
     (lambda m: m.delivered("push", "news", 8), "notifications_delivered_total", {"channel": "push", "type": "news"}, 8),
@@ -123,6 +141,7 @@ def metrics() -> Metrics:
     made = Metrics("bulk", started_at=1_000)
     made.register("type", ["news"])
     made.register("route", ["/v1/notifications"])
+    made.name_tenants({ACME: "acme"})
     return made
 
 
@@ -209,6 +228,68 @@ def test_a_flood_of_types_registered_or_not_stays_within_the_limit() -> None:
     series = dict(counted.snapshot(0).counters)["notifications_received_total"]
     assert len(series) == 201
     assert sum(n for _, n in series) == 10_000
+
+
+def test_a_tenant_without_a_name_yet_and_all_beyond_two_hundred_are_counted_as_other() -> None:
+    counted = metrics()
+    counted.name_tenants({TenantNo(n): f"tenant{n}" for n in range(300)})
+    for n in (7, 299, 301):
+        counted.cost("sms", "twilio", "USD", 1.0, TenantNo(n), None)
+    samples = exposed(counted)
+    assert value(samples, "notification_cost_by_tenant_total", tenant="tenant7", channel="sms", currency="USD") == 1
+    assert value(samples, "notification_cost_by_tenant_total", tenant="other", channel="sms", currency="USD") == 2
+
+
+def test_the_environments_of_a_tenant_are_added_up() -> None:
+    counted = metrics()
+    counted.name_tenants({TenantNo(1): "acme", TenantNo(2): "acme"})
+    for n in (1, 2):
+        counted.cost("sms", "twilio", "USD", 1.0, TenantNo(n), None)
+    assert value(exposed(counted), "notification_cost_by_tenant_total", tenant="acme", channel="sms", currency="USD") == 2
+
+
+def campaigns(counted: Metrics, now: int = 2_000) -> dict[str, float]:
+    """What each campaign cost."""
+    series = counted.snapshot(now).counters["notification_cost_by_campaign_total"]
+    return {labels[0]: amount for labels, amount in series}
+
+
+def spend(counted: Metrics, campaign: str | None) -> None:
+    counted.cost("sms", "twilio", "USD", 1.0, ACME, campaign)
+
+
+def test_what_belongs_to_no_campaign_costs_none() -> None:
+    counted = metrics()
+    spend(counted, None)
+    assert "notification_cost_by_campaign_total" not in counted.snapshot(0).counters
+
+
+def test_campaigns_beyond_the_limit_are_counted_as_other_until_one_has_cost_nothing_for_a_day() -> None:
+    counted = metrics()
+    for n in range(ROOM + 5):
+        spend(counted, f"campaign{n}")
+    assert campaigns(counted)["other"] == 5
+    assert len(campaigns(counted)) == ROOM + 1
+    counted.snapshot(2_000 + DAY_MS)
+    for n in (*range(1, ROOM), ROOM + 1):
+        spend(counted, f"campaign{n}")
+    told = campaigns(counted, 2_000 + DAY_MS)
+    assert "campaign0" not in told, "it had cost nothing for the longest time"
+    assert told["campaign1"] == 2
+    assert told[f"campaign{ROOM + 1}"] == 1
+    assert told["other"] == 5
+
+
+def test_a_process_that_is_started_again_knows_the_campaigns_that_it_had() -> None:
+    before = metrics()
+    for n in range(ROOM):
+        spend(before, f"campaign{n}")
+    after = metrics()
+    after.restore(before.snapshot(2_000))
+    spend(after, "campaign7")
+    spend(after, "one more")
+    assert campaigns(after)["campaign7"] == 2
+    assert campaigns(after)["other"] == 1
 
 
 def test_a_label_value_with_quotes_backslash_and_newline_survives_the_exposition() -> None:

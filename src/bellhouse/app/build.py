@@ -19,7 +19,7 @@ from bellhouse.app.secrets import derived, pepper
 from bellhouse.app.settings import Settings
 from bellhouse.app.tracing import make_tracing
 from bellhouse.app.vitals import Vitals
-from bellhouse.app.watch import TypeNames
+from bellhouse.app.watch import LabelNames
 from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
 from bellhouse.domain.ids import new_notification_ids, to_text
@@ -95,6 +95,7 @@ def build(parts: Parts) -> Sequence[Service]:
         exchange,
         Vitals({"store": file, "log": file}, settings.data, skew, metrics, parts.clock),
         watch,
+        LabelNames(store.catalogue, metrics, parts.clock),
     ]
     owner = to_text(new_notification_ids(parts.clock.now(), 1)[0])
     tracing, traces = make_tracing(
@@ -118,7 +119,6 @@ def build(parts: Parts) -> Sequence[Service]:
         tracing=tracing,
     )
     metrics.register("provider", list(used(settings)))
-    metrics.register("type", store.catalogue.type_names())
     metrics.register("reject_reason", [*PROBLEM_CODES, *FIELD_CODES])
     critical, others = (parts.role != "bulk"), (parts.role != "api")
     if critical:
@@ -167,11 +167,6 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
     accounts, clients = make_accounts(
         ground.making, store.catalogue, logbook, owner, 1.0 - CRITICAL_PART, pulled=ground.pulled
     )
-
-    async def names() -> Sequence[str]:
-        """Types are defined in the other process."""
-        return store.catalogue.type_names()
-
     reconciler = Reconciler(store.insights, AlwaysHeld(), clock, logbook)
     silence = silence_settings(parts.settings)
     balances = balances_of(parts.settings, clients, AlwaysHeld(), clock, logbook)
@@ -205,5 +200,4 @@ def _bulk(parts: Parts, store: SqliteStore, metrics: Metrics, ground: LaneGround
         reconciler,
         Exporter(gauges, AlwaysHeld(), metrics, clock, logbook),
         *probing(ground, AlwaysHeld()),
-        TypeNames(names, metrics, clock),
     ]

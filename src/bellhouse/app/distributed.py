@@ -22,7 +22,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.app.side_door import side_door
 from bellhouse.app.tracing import make_tracing
 from bellhouse.app.vitals import Probe, Vitals
-from bellhouse.app.watch import BacklogTeller, LogWatch, TypeNames, backlog_of_store, readiness_of_role
+from bellhouse.app.watch import BacklogTeller, LabelNames, LogWatch, backlog_of_store, readiness_of_role
 from bellhouse.deliver.levers import LeverWatch
 from bellhouse.deliver.shares import SharedRates
 from bellhouse.deliver.silence_watch import AcceptanceTeller, SilenceWatch
@@ -150,7 +150,7 @@ class _Ground:
             Resource("leases", stop=self._give_back),
             self.store.doorbell,
             self.levers,
-            TypeNames(self.store.catalogue.type_names, self.metrics, self.stage.clock),
+            LabelNames(self.store.catalogue, self.metrics, self.stage.clock),
         ]
 
 

@@ -1,9 +1,10 @@
-"""What a process learns of what it stands on and of others: whether engines answer, how much waits, type names."""
+"""What a process learns of what it stands on and of others: do engines answer, how much waits, who is called what."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from bellhouse.app.roles import Play
+from bellhouse.domain.ids import TenantNo
 from bellhouse.ingest.degrade import Waiting
 from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
@@ -16,7 +17,7 @@ from bellhouse.web.health import Check, Readiness
 _ROUND_S: Final = 2.0
 _STALE_MS: Final = 60_000
 """A count of the log's backlog that is older than this says nothing any more."""
-_TYPES_S: Final = 5.0
+_NAMES_S: Final = 5.0
 
 
 class LogWatch(Beat):
@@ -57,16 +58,28 @@ class BacklogTeller(Beat):
             await self._store.put_backlog(waiting, self._clock.now())
 
 
-class TypeNames(Beat):
-    """Lets the names of all tenants' types appear in the labels of metrics. Service."""
+class _Named(Protocol):
+    async def type_names(self) -> Sequence[str]: ...
 
-    def __init__(self, names: Callable[[], Awaitable[Sequence[str]]], metrics: Metrics, clock: Clock) -> None:
-        super().__init__("type-names", _TYPES_S, clock)
-        self._names = names
+    async def tenants(self) -> Mapping[TenantNo, tuple[str, str]]: ...
+
+
+class LabelNames(Beat):
+    """Lets the names of tenants, and of all their types, appear in the labels of metrics. Service."""
+
+    def __init__(self, catalogue: _Named, metrics: Metrics, clock: Clock) -> None:
+        super().__init__("label-names", _NAMES_S, clock)
+        self._catalogue = catalogue
         self._metrics = metrics
 
+    async def start(self) -> None:
+        """Before anything is counted."""
+        await self.once()
+
     async def beat(self) -> None:
-        self._metrics.register("type", await self._names())
+        self._metrics.register("type", await self._catalogue.type_names())
+        tenants = await self._catalogue.tenants()
+        self._metrics.name_tenants({number: name for number, (name, _) in tenants.items()})
 
 
 class _Counted(BacklogStore, OutboxStore, Protocol):

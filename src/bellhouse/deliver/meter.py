@@ -3,6 +3,8 @@
 from collections import defaultdict
 
 from bellhouse.domain.attempt import STATUS_OF, AttemptStatus, VerdictName
+from bellhouse.domain.ids import TenantNo
+from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.telemetry import Telemetry
 
@@ -19,7 +21,7 @@ class Meter:
     def _clear(self) -> None:
         self._answers: dict[tuple[str, str, VerdictName], int] = defaultdict(int)
         self._took: dict[str, list[float]] = defaultdict(list)
-        self._costs: dict[tuple[str, str], float] = defaultdict(float)
+        self._costs: dict[tuple[str, str, TenantNo, str | None], float] = defaultdict(float)
         self._retries: dict[tuple[str, int], int] = defaultdict(int)
         self._letters: dict[str, int] = defaultdict(int)
         self._delivered: dict[str, int] = defaultdict(int)
@@ -30,9 +32,9 @@ class Meter:
         self._answers[provider, code, verdict] += 1
         self._took[provider].append(seconds)
 
-    def paid(self, provider: str, currency: str, amount: float) -> None:
+    def paid(self, provider: str, currency: str, amount: float, notification: Notification) -> None:
         if amount:
-            self._costs[provider, currency] += amount
+            self._costs[provider, currency, notification.tenant, notification.campaign] += amount
 
     def retried(self, provider: str, attempt: int) -> None:
         self._retries[provider, attempt] += 1
@@ -62,8 +64,8 @@ class Meter:
         for provider, seconds in self._took.items():
             telemetry.provider_took(provider, seconds)
             telemetry.delivery_took(channel, provider, seconds)
-        for (provider, currency), amount in self._costs.items():
-            telemetry.cost(channel, provider, currency, amount)
+        for (provider, currency, tenant, campaign), amount in self._costs.items():
+            telemetry.cost(channel, provider, currency, amount, tenant, campaign)
         for (provider, attempt), count in self._retries.items():
             telemetry.retried(channel, provider, attempt, count)
         for reason, count in self._letters.items():

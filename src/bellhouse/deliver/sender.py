@@ -208,7 +208,7 @@ class Sender:
         price = price_of(verdict, sheet)
         self._meter.answered(sheet.name, verdict.code, "accepted", seconds)
         if price:
-            self._meter.paid(sheet.name, sheet.currency, price)
+            self._meter.paid(sheet.name, sheet.currency, price, flight.notification)
         account.note(self._channel, verdict)
         now = self._clock.now()
         if verdict.delivered:

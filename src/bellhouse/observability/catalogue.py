@@ -91,6 +91,10 @@ REJECT_REASON: Final = Words(
 CURRENCY: Final = Words(
     "currency", ("USD", "EUR", "GBP", "CHF"), limit=20, note="ISO 4217; those of the registered price sheets"
 )
+TENANT: Final = Words("tenant", (), "a tenant's name, all of its environments together, at most 200 of them", limit=200)
+CAMPAIGN: Final = Words(
+    "campaign", (), "a campaign's name, at most 100 at a time in a process; `other` is those beyond", limit=100
+)
 ROLE: Final = Words("role", (), "the process's role, as in `bellhouse serve`", limit=20)
 SUPPRESSION_REASON: Final = Words("suppression_reason", _reasons("suppressed:"))
 DEAD_LETTER_REASON: Final = Words("dead_letter_reason", _reasons("dead_lettered:"))
@@ -136,7 +140,7 @@ _LISTS: Final = {
     "priority": PRIORITY, "channel": CHANNEL, "type": TYPE, "route": ROUTE, "provider": PROVIDER, "topic": TOPIC,
     "partition": PARTITION, "consumer_group": GROUP, "status": STATUS, "verdict": VERDICT, "status_code": WIRE_CODE,
     "code": HTTP_CODE, "attempt": ATTEMPT, "outcome": OUTCOME, "stage": STAGE, "gauge": READING, "role": ROLE,
-    "currency": CURRENCY, "dependency": DEPENDENCY, "kind": LEVER,
+    "currency": CURRENCY, "dependency": DEPENDENCY, "kind": LEVER, "tenant": TENANT, "campaign": CAMPAIGN,
 }  # fmt: skip
 
 
@@ -205,6 +209,15 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter(
         "notification_cost_total", "channel provider currency",
         "Money spent on attempts, in units of the currency; billed though failed counts.", ours=True,
+    ),
+    _counter(
+        "notification_cost_by_tenant_total", "tenant channel currency",
+        "The same money, by the tenant that it was spent for.", ours=True,
+    ),
+    _counter(
+        "notification_cost_by_campaign_total", "campaign channel currency",
+        "The part of the same money that was spent on notifications of a campaign. A campaign that cost nothing for a "
+        "day may make room for another one.", ours=True,
     ),
     _shared("ledger_imbalance", "", "What the ledger cannot account for: must be 0.", ours=True),
     _shared("ledger_checked_timestamp_seconds", "", "When the ledger was last checked.", ours=True),

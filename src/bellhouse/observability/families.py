@@ -16,6 +16,7 @@ from bellhouse.observability.catalogue import OTHER, Metric, Words
 
 Labels = tuple[str, ...]
 
+DAY_MS = 86_400_000
 _FEW = 6
 """Up to so many values it is cheaper to place each than to sort."""
 
@@ -40,6 +41,10 @@ class Register:
             if len(allowed) >= words.limit:
                 return
             allowed.add(value)
+
+    def remove(self, words: Words, value: str) -> None:
+        """Allow a value no longer."""
+        self.allowed(words).discard(value)
 
     def allowed(self, words: Words) -> set[str]:
         return self._allowed.setdefault(words.name, set(words.values))
@@ -80,9 +85,61 @@ class Counter:
         self._register.learn(self.metric, labels)
         self.add(labels, base)
 
+    def drop(self, place: int, value: str) -> None:
+        """End all series whose label at `place` has this value."""
+        with self._lock:
+            self._values = {labels: counted for labels, counted in self._values.items() if labels[place] != value}
+
     def copy(self) -> dict[Labels, float]:
         with self._lock:
             return self._values.copy()
+
+
+class PassingCounter:
+    """A counter one of whose labels has values that come and go, so that nobody can register them beforehand.
+
+    There are as many at a time as the label's list has room for. Where there is no room, the value that was counted
+    last of all makes some, and its series end, unless that was less than `stay_ms` ago; then the new one is `other`.
+    """
+
+    def __init__(self, counter: Counter, register: Register, label: str, stay_ms: int = DAY_MS) -> None:
+        self._counter = counter
+        self._register = register
+        self._place = [one.name for one in counter.metric.labels].index(label)
+        self._words = counter.metric.labels[self._place].words
+        self._stay_ms = stay_ms
+        self._lock = Lock()
+        self._counted_at: dict[str, int] = {}
+        """When each value was counted last (ms), those of the longest time ago first."""
+
+    def add(self, labels: Labels, n: float, now: int) -> None:
+        with self._lock:
+            self._let_in(labels[self._place], now)
+            self._counter.add(labels, n)
+
+    def resume(self, now: int) -> None:
+        """Take in the values that an earlier life of this process had counted."""
+        with self._lock:
+            for labels in self._counter.copy():
+                if labels[self._place] != OTHER:
+                    self._let_in(labels[self._place], now)
+
+    def _let_in(self, value: str, now: int) -> None:
+        if self._counted_at.pop(value, None) is None and not self._has_room(now):
+            return
+        self._counted_at[value] = now
+        self._register.add(self._words, (value,))
+
+    def _has_room(self, now: int) -> bool:
+        if len(self._counted_at) < self._words.limit:
+            return True
+        longest_ago, at = next(iter(self._counted_at.items()))
+        if now - at < self._stay_ms:
+            return False
+        del self._counted_at[longest_ago]
+        self._register.remove(self._words, longest_ago)
+        self._counter.drop(self._place, longest_ago)
+        return True
 
 
 class Gauge:

@@ -2,16 +2,25 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bellhouse.domain.attempt import AttemptStatus, VerdictName
+from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.observability import catalogue
-from bellhouse.observability.families import Counter, Distribution, Gauge, Histogram, Labels, Register
+from bellhouse.observability.families import (
+    Counter,
+    Distribution,
+    Gauge,
+    Histogram,
+    Labels,
+    PassingCounter,
+    Register,
+)
 from bellhouse.ports.telemetry import CallbackOutcome, Dependency, OpenList, ProbeOutcome, SpanOutcome, Stage
 
 _STATM: Final = Path("/proc/self/statm")
@@ -22,6 +31,7 @@ _OPEN: Final[dict[OpenList, catalogue.Words]] = {
     "reject_reason": catalogue.REJECT_REASON,
     "currency": catalogue.CURRENCY,
     "role": catalogue.ROLE,
+    "tenant": catalogue.TENANT,
 }
 
 
@@ -51,6 +61,9 @@ class Metrics:
         self._gauges = {m.name: Gauge(m, self._register) for m in catalogue.METRICS if m.kind == "gauge"}
         self._histograms = {m.name: Histogram(m, self._register) for m in catalogue.METRICS if m.kind == "histogram"}
         self.register("role", (role,))
+        self._tenants: Mapping[TenantNo, str] = {}
+        self._now = started_at
+        """When the last snapshot was taken, which happens every few seconds."""
         self._cpu_counted = 0.0
         for counter in self._counters.values():
             for labels in catalogue.from_zero(counter.metric):
@@ -83,6 +96,10 @@ class Metrics:
         self._dead_lettered = counter["dead_letters_total"]
         self._expired = counter["deliveries_expired_total"]
         self._cost = counter["notification_cost_total"]
+        self._cost_by_tenant = counter["notification_cost_by_tenant_total"]
+        self._cost_by_campaign = PassingCounter(
+            counter["notification_cost_by_campaign_total"], self._register, "campaign"
+        )
         self._delivered = counter["notifications_delivered_total"]
         self._end_to_end = histogram["notification_end_to_end_seconds"]
         self._callbacks = counter["callbacks_total"]
@@ -95,6 +112,11 @@ class Metrics:
     def register(self, words: OpenList, values: Sequence[str]) -> None:
         """Let these values appear in labels; beyond the list's limit they stay `other`."""
         self._register.add(_OPEN[words], values)
+
+    def name_tenants(self, names: Mapping[TenantNo, str]) -> None:
+        """Say what the tenants are called; what is counted for one that was not named is `other`'s."""
+        self._tenants = names
+        self.register("tenant", list(dict.fromkeys(names.values())))
 
     def received(self, priority: Priority, type: str, n: int = 1) -> None:
         self._received.add((priority, type), n)
@@ -154,8 +176,13 @@ class Metrics:
     def expired(self, channel: Channel, priority: Priority, n: int = 1) -> None:
         self._expired.add((channel, priority), n)
 
-    def cost(self, channel: Channel, provider: str, currency: str, amount: float) -> None:
+    def cost(
+        self, channel: Channel, provider: str, currency: str, amount: float, tenant: TenantNo, campaign: str | None
+    ) -> None:
         self._cost.add((channel, provider, currency), amount)
+        self._cost_by_tenant.add((self._tenants.get(tenant, catalogue.OTHER), channel, currency), amount)
+        if campaign is not None:
+            self._cost_by_campaign.add((campaign, channel, currency), amount, self._now)
 
     def delivered(self, channel: Channel, type: str, n: int = 1) -> None:
         self._delivered.add((channel, type), n)
@@ -208,6 +235,7 @@ class Metrics:
             for labels, value in counted:
                 if counter and len(labels) == len(counter.metric.labels):
                     counter.restore(labels, value)
+        self._cost_by_campaign.resume(self._now)
         for name, distributions in base.histograms.items():
             histogram = self._histograms.get(name)
             for labels, distribution in distributions:
@@ -216,6 +244,7 @@ class Metrics:
 
     def snapshot(self, now: int) -> Snapshot:
         """A copy of every series that has a value, with this process's own figures brought up to date."""
+        self._now = now
         self._look_at_myself(now)
         return Snapshot(
             self.role,

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from bellhouse.domain.attempt import AttemptStatus, VerdictName
+from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.log import Lag
@@ -33,7 +34,7 @@ LeverWord = Literal["pause", "prefer", "rate", "breaker"]
 SpanOutcome = Literal["exported", "dropped"]
 """What became of a span: the collector took it; or there was no room for it, or the collector did not take it."""
 
-OpenList = Literal["type", "route", "provider", "reject_reason", "currency", "role"]
+OpenList = Literal["type", "route", "provider", "reject_reason", "currency", "role", "tenant"]
 """The label lists that the app extends with what is registered: types, routes, provider accounts, codes of errors."""
 
 
@@ -86,7 +87,9 @@ class Telemetry(Protocol):
 
     def expired(self, channel: Channel, priority: Priority, n: int = 1) -> None: ...
 
-    def cost(self, channel: Channel, provider: str, currency: str, amount: float) -> None:
+    def cost(
+        self, channel: Channel, provider: str, currency: str, amount: float, tenant: TenantNo, campaign: str | None
+    ) -> None:
         """Money that attempts cost, in units of `currency`; what was billed though it failed counts."""
 
     def delivered(self, channel: Channel, type: str, n: int = 1) -> None:

@@ -98,6 +98,43 @@ _WHERE: Final = Row(
     ),
 )
 
+_WHOM: Final = Row(
+    "Whom it is for",
+    (
+        Panel(
+            "Cost by Tenant",
+            "Money spent in the last 24 hours for the 20 tenants that cost the most, all environments of a tenant "
+            "together.",
+            (
+                Query(
+                    'topk(20, sum(increase(notification_cost_by_tenant_total{channel=~"$channel"}[24h])) '
+                    "by (tenant, currency))",
+                    "{{tenant}} {{currency}}",
+                ),
+            ),
+            "money",
+            "bars",
+            base="blue",
+        ),
+        Panel(
+            "Cost by Campaign",
+            "Money spent for a campaign in all, as far as it was counted in the last 24 hours: the 20 that cost the "
+            "most. A campaign may be over before Prometheus has looked twice, so this is no rise but the counters "
+            "themselves; what a process had counted before it was started again is not in it.",
+            (
+                Query(
+                    'topk(20, sum(max_over_time(notification_cost_by_campaign_total{channel=~"$channel"}[24h])) '
+                    "by (campaign, currency))",
+                    "{{campaign}} {{currency}}",
+                ),
+            ),
+            "money",
+            "bars",
+            base="blue",
+        ),
+    ),
+)
+
 _PACE: Final = Row(
     "The pace",
     (
@@ -134,9 +171,9 @@ _PACE: Final = Row(
 COST_TRACKING: Final = Board(
     "cost_tracking",
     "Bellhouse: costs",
-    "What it costs by channel, provider and currency, against the caps that you write above. Tenant and campaign are "
-    "no labels of the cost metric, so costs by them are not on this board.",
-    (_DAYS, _WHERE, _PACE),
+    "What it costs by channel, provider and currency, and for which tenants and campaigns, against the caps that "
+    "you write above.",
+    (_DAYS, _WHERE, _WHOM, _PACE),
     (
         CHANNEL,
         PROVIDER,

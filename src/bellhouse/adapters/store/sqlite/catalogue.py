@@ -66,7 +66,7 @@ class SqliteCatalogue:
         self._follow()
         return [kind for (owner, _), kind in sorted(self._types.items()) if owner == tenant]
 
-    def type_names(self) -> Sequence[str]:
+    async def type_names(self) -> Sequence[str]:
         """The names of all tenants' types."""
         self._follow()
         return sorted({name for _, name in self._types})
