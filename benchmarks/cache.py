@@ -15,7 +15,7 @@ from bellhouse.adapters.cache.circuits import RedisBreakers
 from bellhouse.adapters.cache.redis import RedisCache, RedisConfig, RedisLink
 from bellhouse.adapters.clock import SystemClock
 from bellhouse.engines.valkey import Valkey, ValkeyCluster
-from bellhouse.ports.store import BreakerRow
+from bellhouse.ports.store.providers import BreakerRow
 
 _TTL_S = 600.0
 _PROVIDERS = ("fcm", "apns", "sendgrid", "ses", "smtp", "twilio", "vonage", "chat")

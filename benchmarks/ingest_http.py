@@ -30,7 +30,7 @@ from bellhouse.app.server import HttpServer
 from bellhouse.domain.catalogue import NotificationType
 from bellhouse.domain.recipient import Profile
 from bellhouse.ingest.steps import Steps
-from bellhouse.ports.store import ApiKey
+from bellhouse.ports.store.catalogue import ApiKey
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.security import keys
 from bellhouse.templates.render import Renderer

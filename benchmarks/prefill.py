@@ -11,7 +11,7 @@ from bellhouse.adapters.store.sqlite.store import SqliteStore
 from bellhouse.domain.ids import RecipientNo, TenantNo, new_notification_ids
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import Priority
-from bellhouse.ports.store import Acceptance
+from bellhouse.ports.store.ingest import Acceptance
 from benchmarks.load import notification
 from benchmarks.stand import PEOPLE
 

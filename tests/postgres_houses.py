@@ -16,7 +16,8 @@ from bellhouse.domain.ids import RecipientNo, TenantNo, new_notification_ids, to
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import PRIORITIES
 from bellhouse.ports.log import LogUnavailable, Record, deliveries_topic
-from bellhouse.ports.store import Claim, Member
+from bellhouse.ports.store.deliver import Claim
+from bellhouse.ports.store.processes import Member
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON, acceptance, found_tenant, notification, open_claim, routed
 from tests.postgres_room import WITHIN_S

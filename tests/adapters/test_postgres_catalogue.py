@@ -11,7 +11,9 @@ from bellhouse.adapters.store.postgres.catalogue import PostgresCatalogue
 from bellhouse.domain.catalogue import ChannelTemplate, NotificationType, Template
 from bellhouse.domain.ids import TenantNo
 from bellhouse.engines.postgres import Postgres
-from bellhouse.ports.store import ApiKey, BreakerRow, StoreUnavailable
+from bellhouse.ports.store.catalogue import ApiKey
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.providers import BreakerRow
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON
 

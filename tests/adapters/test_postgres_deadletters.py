@@ -14,7 +14,8 @@ from bellhouse.adapters.store.postgres.partitions import ensure
 from bellhouse.adapters.store.tally import day_of
 from bellhouse.domain.delivery import Delivery, Detail
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
-from bellhouse.ports.store import DeadLetter, DeadLetterFilter
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import DeadLetter
 from bellhouse.testing.records import HOUR, NOON, notification, routed
 
 TENANT = TenantNo(1)

@@ -15,16 +15,9 @@ from bellhouse.adapters.store.postgres import PostgresConfig
 from bellhouse.adapters.store.postgres import database as database_room
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.engines.postgres import Postgres, Standby
-from bellhouse.ports.store import (
-    Accepted,
-    Claim,
-    LeaseLost,
-    OutcomeUnknown,
-    Repeated,
-    Settlement,
-    Standings,
-    StoreUnavailable,
-)
+from bellhouse.ports.store.deliver import Claim, Settlement, Standings
+from bellhouse.ports.store.errors import LeaseLost, OutcomeUnknown, StoreUnavailable
+from bellhouse.ports.store.ingest import Accepted, Repeated
 from bellhouse.testing.records import HOUR, NOON, acceptance, notification, outcome, routed
 
 

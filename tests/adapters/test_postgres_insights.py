@@ -22,7 +22,7 @@ from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo, delivery_id
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import Record
-from bellhouse.ports.store import Ledger, ListQuery
+from bellhouse.ports.store.insights import Ledger, ListQuery
 from bellhouse.testing.records import HOUR, NOON, acceptance, notification, profile, routed
 
 ACME, GLOBEX = TenantNo(1), TenantNo(2)

@@ -14,16 +14,10 @@ from tests.postgres_room import until_waiting
 
 from bellhouse.domain.delivery import Detail, NewsKind
 from bellhouse.ports.log import LogUnavailable
-from bellhouse.ports.store import (
-    Accepted,
-    Claim,
-    DeadLetter,
-    LeaseLost,
-    NewsRow,
-    Repeated,
-    Settlement,
-    StoreUnavailable,
-)
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Settlement
+from bellhouse.ports.store.errors import LeaseLost, StoreUnavailable
+from bellhouse.ports.store.ingest import Accepted, Repeated
 from bellhouse.testing.records import HOUR, NOON, acceptance, flight_of_two, notification, outcome, routed
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -7,7 +7,7 @@ from tests.postgres_houses import House, Log, Street
 
 from bellhouse.domain.words import Priority
 from bellhouse.ports.log import PRIORITY_OF, LogUnavailable, Record, dead_letters_topic, notifications_topic
-from bellhouse.ports.store import Claim, DeadLetter, Settlement
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Settlement
 from bellhouse.testing.records import HOUR, NOON, open_claim, outcome, routed
 
 FEED = dead_letters_topic("push")

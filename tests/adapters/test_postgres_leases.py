@@ -7,7 +7,8 @@ from tests.postgres_houses import PUSH, House, Street, again, ended
 from tests.postgres_room import until, until_waiting
 
 from bellhouse.adapters.store.postgres import ledger, partitions
-from bellhouse.ports.store import LeaseLost, Settlement
+from bellhouse.ports.store.deliver import Settlement
+from bellhouse.ports.store.errors import LeaseLost
 from bellhouse.testing.records import NOON, outcome, routed
 
 SOON_S = 0.05

@@ -12,7 +12,7 @@ from bellhouse.adapters.store.postgres.known import KnownRecipients
 from bellhouse.adapters.store.postgres.recipients import PostgresRecipients, retire, suppress
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
 from bellhouse.domain.recipient import Preferences, Profile
-from bellhouse.ports.store import InboxItem, Retirement, Suppression
+from bellhouse.ports.store.deliver import InboxItem, Retirement, Suppression
 from bellhouse.testing.records import HOUR, NOON, profile
 
 TENANT = TenantNo(1)

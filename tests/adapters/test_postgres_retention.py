@@ -12,7 +12,9 @@ from bellhouse.adapters.store.postgres.partitions import lowest_id
 from bellhouse.adapters.store.standing import pack
 from bellhouse.adapters.store.tally import DAY_MS
 from bellhouse.domain.ids import DeliveryId
-from bellhouse.ports.store import Claim, DeadLetter, DeadLetterFilter, Settlement, StoreUnavailable
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Settlement
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.testing.records import HOUR, NOON, outcome
 
 TODAY = NOON // DAY_MS

@@ -14,7 +14,7 @@ from bellhouse.app.http import Services, build_asgi
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ingest.degrade import Volume, Waiting
 from bellhouse.ingest.steps import Steps
-from bellhouse.ports.store import ApiKey
+from bellhouse.ports.store.catalogue import ApiKey
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.security import keys
 from bellhouse.security.keys import Scope as KeyScope

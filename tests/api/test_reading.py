@@ -8,7 +8,8 @@ import pytest
 from bellhouse.domain.delivery import Delivery, Detail, Event
 from bellhouse.domain.ids import delivery_id, from_text, to_text
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery, Reason
-from bellhouse.ports.store import DeadLetter, InboxItem, Outcome, Routed, Settlement
+from bellhouse.ports.store.deliver import DeadLetter, InboxItem, Outcome, Settlement
+from bellhouse.ports.store.route import Routed
 from bellhouse.testing.clock import START
 from bellhouse.web.health import Check
 from tests.api.face import ASKED, FURNITURE, Face

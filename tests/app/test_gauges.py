@@ -10,7 +10,8 @@ from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.levers import Lever, Levers, Selector
 from bellhouse.domain.words import PRIORITIES, Priority
 from bellhouse.ports.log import GROUP_OF, Lag, LogUnavailable, deliveries_topic, notifications_topic
-from bellhouse.ports.store import BreakerRow, Pending
+from bellhouse.ports.store.providers import BreakerRow
+from bellhouse.ports.store.waiting import Pending
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON, notification, routed
 

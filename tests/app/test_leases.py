@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from bellhouse.app.leases import AlwaysHeld, GivenUp, Membership, StoreLease
-from bellhouse.ports.store import Member, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.processes import Member
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 

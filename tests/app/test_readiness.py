@@ -10,7 +10,7 @@ import pytest
 from bellhouse.app.readiness import Backlog, volume_of, with_accepting
 from bellhouse.ingest.degrade import Waiting
 from bellhouse.ingest.steps import Steps
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.testing.clock import ManualClock
 from bellhouse.web.health import Check

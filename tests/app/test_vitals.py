@@ -6,7 +6,7 @@ from pathlib import Path
 from bellhouse.app.vitals import EVERY_S, Vitals
 from bellhouse.observability.skew import Skew
 from bellhouse.ports.cache import CacheUnavailable
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Dependency, NullTelemetry
 from bellhouse.testing.clock import START, ManualClock
 

@@ -25,19 +25,12 @@ from bellhouse.adapters.store.tally import DAY_MS
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.recipient import Preferences
-from bellhouse.ports.store import (
-    BreakerRow,
-    Claim,
-    DeadLetter,
-    DeadLetterFilter,
-    InboxItem,
-    LeaseLost,
-    ListQuery,
-    NewsRow,
-    Retirement,
-    Settlement,
-    Suppression,
-)
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import Claim, DeadLetter, InboxItem, Retirement, Settlement, Suppression
+from bellhouse.ports.store.errors import LeaseLost
+from bellhouse.ports.store.insights import ListQuery
+from bellhouse.ports.store.providers import BreakerRow
 from bellhouse.testing.records import HOUR, NOON, acceptance, notification, outcome, profile, routed
 
 DAYS = 34

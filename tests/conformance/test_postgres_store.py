@@ -10,7 +10,7 @@ from bellhouse.adapters.store.postgres.migrate import migrate
 from bellhouse.domain.ids import new_notification_ids, to_text
 from bellhouse.domain.words import PRIORITIES
 from bellhouse.ports.log import LogUnavailable, Record
-from bellhouse.ports.store import Member
+from bellhouse.ports.store.processes import Member
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.lever_suite import LeverSuite
 from bellhouse.testing.records import NOON

@@ -18,18 +18,12 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.recipient import Preferences
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
-from bellhouse.ports.store import (
-    ApiKey,
-    BreakerRow,
-    DeadLetter,
-    DeadLetterFilter,
-    InboxItem,
-    ListQuery,
-    NewsRow,
-    Retirement,
-    Settlement,
-    Suppression,
-)
+from bellhouse.ports.store.catalogue import ApiKey
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import DeadLetter, InboxItem, Retirement, Settlement, Suppression
+from bellhouse.ports.store.insights import ListQuery
+from bellhouse.ports.store.providers import BreakerRow
 from bellhouse.testing.records import (
     HOUR,
     NOON,

@@ -13,7 +13,7 @@ from bellhouse.adapters.cache.redis_link import QUIET_S, RedisConfig, RedisLink
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.engines.valkey import Valkey, ValkeyCluster
-from bellhouse.ports.store import BreakerRow, BreakerStore
+from bellhouse.ports.store.providers import BreakerRow, BreakerStore
 from bellhouse.testing.breaker_suite import NOON, OPEN, BreakerSuite
 from bellhouse.testing.clock import ManualClock
 

@@ -9,7 +9,7 @@ from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.gauges import oldest_of
 from bellhouse.ports.log import GROUP_OF, Position
-from bellhouse.ports.store import Settlement
+from bellhouse.ports.store.deliver import Settlement
 from bellhouse.testing.lever_suite import LeverSuite
 from bellhouse.testing.records import NOON, acceptance, notification, outcome, routed
 from bellhouse.testing.store_suite import NORMAL, PUSH

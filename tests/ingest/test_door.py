@@ -12,7 +12,7 @@ from bellhouse.ingest.degrade import Waiting
 from bellhouse.ingest.door import Door
 from bellhouse.ingest.groupcommit import GroupCommit
 from bellhouse.ingest.steps import Steps
-from bellhouse.ports.store import Accepted
+from bellhouse.ports.store.ingest import Accepted
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.testing.clock import ManualClock
 from bellhouse.web.limits import Limits

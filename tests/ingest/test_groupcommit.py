@@ -9,7 +9,8 @@ from bellhouse.domain.ids import NotificationId, TenantNo
 from bellhouse.ingest.accept import Draft, Outcome
 from bellhouse.ingest.groupcommit import CUT, GroupCommit
 from bellhouse.ingest.steps import Waits
-from bellhouse.ports.store import Accepted, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.ingest import Accepted
 from bellhouse.ports.telemetry import NullTelemetry
 from bellhouse.testing.clock import ManualClock
 from bellhouse.web.problems import Problem

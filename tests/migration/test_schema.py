@@ -15,7 +15,8 @@ from bellhouse.adapters.store.postgres.members import PostgresMembers
 from bellhouse.adapters.store.postgres.migrate import Step, check, current, fits, migrate, roll_back, steps
 from bellhouse.app.postgres import migrate_database
 from bellhouse.app.settings import load
-from bellhouse.ports.store import Member, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.processes import Member
 
 NOT_OURS = (
     "prefer-bigint-over-int",  # tenants, days and counts of a batch fit

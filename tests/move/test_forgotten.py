@@ -13,7 +13,7 @@ from bellhouse.adapters.store.postgres.intake import PostgresIntake
 from bellhouse.adapters.store.postgres.migrate import migrate
 from bellhouse.engines.postgres import Postgres
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 TENANTS = PARTS[0]
 TOPIC = deliveries_topic("push", "normal")

@@ -18,7 +18,8 @@ from bellhouse.app.settings import load
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import notification_of
 from bellhouse.ports.log import deliveries_topic, notifications_topic, positions
-from bellhouse.ports.store import Claim, NewsRow, Settlement
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.deliver import Claim, Settlement
 from bellhouse.testing.records import HOUR, NOON, acceptance, found_tenant, notification, open_claim, outcome, routed
 
 TOPIC = deliveries_topic("push", "normal")

@@ -24,7 +24,7 @@ from bellhouse.app.move_needs import CannotMove
 from bellhouse.app.settings import Settings, load
 from bellhouse.engines.postgres_tools import sql
 from bellhouse.ops.move import MoveReport
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from tests.acceptance.cluster import ClusterHouse, Engines
 from tests.acceptance.conftest import cluster_engines
 from tests.acceptance.house import House

@@ -245,7 +245,9 @@ def test_the_environments_of_a_tenant_are_added_up() -> None:
     counted.name_tenants({TenantNo(1): "acme", TenantNo(2): "acme"})
     for n in (1, 2):
         counted.cost("sms", "twilio", "USD", 1.0, TenantNo(n), None)
-    assert value(exposed(counted), "notification_cost_by_tenant_total", tenant="acme", channel="sms", currency="USD") == 2
+    assert (
+        value(exposed(counted), "notification_cost_by_tenant_total", tenant="acme", channel="sms", currency="USD") == 2
+    )
 
 
 def campaigns(counted: Metrics, now: int = 2_000) -> dict[str, float]:

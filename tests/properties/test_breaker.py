@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bellhouse.deliver.breaker import Breaker, BreakerSettings
-from bellhouse.ports.store import BreakerRow
+from bellhouse.ports.store.providers import BreakerRow
 
 SMALL = BreakerSettings(
     failures=3, share=0.5, volume=10, window_ms=1_000, open_ms=500, probe_timeout_ms=300, ramp_ms=400

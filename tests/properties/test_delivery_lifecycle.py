@@ -24,7 +24,8 @@ from bellhouse.domain.ids import DeliveryId, notification_of
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
-from bellhouse.ports.store import Claim, DeadLetter, NewsRow, Outcome, Settlement
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Outcome, Settlement
 from bellhouse.testing.records import HOUR, NOON, acceptance, found_tenant, notification, open_claim, outcome, routed
 
 PUSH = deliveries_topic("push", "normal")

@@ -10,7 +10,7 @@ from bellhouse.domain.ids import DeliveryId, NotificationId, RecipientNo, Tenant
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
 from bellhouse.domain.trace import Span
 from bellhouse.ops.trace import rebuild, span_of, trace_view
-from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.ports.store.insights import Story, StoryEvent
 from bellhouse.testing.records import NOON
 
 IDS = [NotificationId(bytes(i)) for i in new_notification_ids(NOON, 50)]

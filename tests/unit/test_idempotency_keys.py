@@ -5,7 +5,7 @@ from pathlib import Path
 from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.adapters.store.sqlite.keys import SEGMENT
-from bellhouse.ports.store import Acceptance, Accepted, Repeated
+from bellhouse.ports.store.ingest import Acceptance, Accepted, Repeated
 from bellhouse.testing.records import HOUR, NOON, found_tenant, notification
 
 

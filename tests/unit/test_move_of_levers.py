@@ -12,7 +12,7 @@ from bellhouse.adapters.store.codec import decode_act, decode_lever
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.adapters.store.sqlite.export import SqliteExport
 from bellhouse.domain.levers import Act, Lever, Selector
-from bellhouse.ports.store import Settlement
+from bellhouse.ports.store.deliver import Settlement
 from bellhouse.testing.records import HOUR, NOON, acceptance, found_tenant, notification, open_claim, outcome, routed
 from bellhouse.testing.store_suite import PUSH
 

@@ -9,7 +9,8 @@ import pytest
 from bellhouse.confirm.settle import NewsSettler
 from bellhouse.domain.ids import DeliveryId, delivery_id, new_notification_ids
 from bellhouse.ports.provider import News
-from bellhouse.ports.store import NewsResult, NewsRow, StoreUnavailable
+from bellhouse.ports.store.confirm import NewsResult, NewsRow
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import NullTelemetry
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON

@@ -15,7 +15,8 @@ from bellhouse.outbox.upkeep import Upkeep
 from bellhouse.ports.doorbell import outbox_bell
 from bellhouse.ports.log import LogUnavailable, OutboxLane
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import Pending, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.waiting import Pending
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON
 

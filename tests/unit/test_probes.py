@@ -14,7 +14,7 @@ from bellhouse.domain.notification import Decision, PlannedDelivery, Reason
 from bellhouse.domain.words import Channel, DeliveryState
 from bellhouse.ingest.accept import Acceptor
 from bellhouse.ops.probes import NAME, TENANT, Prober, ProberParts, sign_of
-from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.ports.store.insights import Story, StoryEvent
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry, ProbeOutcome
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import notification

@@ -11,7 +11,7 @@ from bellhouse.adapters.doorbell import LocalDoorbell
 from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.policy import decide as policy
 from bellhouse.ports.log import deliveries_topic, notifications_topic
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry, Telemetry
 from bellhouse.route import router as room
 from bellhouse.route.router import Router

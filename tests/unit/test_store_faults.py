@@ -12,7 +12,8 @@ from bellhouse.adapters.store.sqlite import SqliteStore
 from bellhouse.app.leases import AlwaysHeld
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ops.reconcile import Reconciler
-from bellhouse.ports.store import Accepted, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.ingest import Accepted
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON, acceptance, found_tenant, notification

@@ -11,7 +11,7 @@ from bellhouse.domain.notification import Decision, Notification, PlannedDeliver
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ops.story import view_of
 from bellhouse.ops.why import why_of
-from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.ports.store.insights import Story, StoryEvent
 from bellhouse.testing.records import HOUR, NOON
 
 ID = new_notification_ids(NOON, 1)[0]

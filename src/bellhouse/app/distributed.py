@@ -44,7 +44,8 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import OutboxLane
 from bellhouse.ports.provider import HasBalance
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import DueStore, Member
+from bellhouse.ports.store.processes import Member
+from bellhouse.ports.store.waiting import DueStore
 from bellhouse.ports.telemetry import Dependency, Logbook
 from bellhouse.templates.render import Renderer
 from bellhouse.web.codes import FIELD_CODES, PROBLEM_CODES

@@ -15,7 +15,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.domain.words import PRIORITIES, Priority
 from bellhouse.ports.cache import Cache
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import BreakerStore
+from bellhouse.ports.store.providers import BreakerStore
 
 
 def postgres_config(settings: Settings) -> PostgresConfig:

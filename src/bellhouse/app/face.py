@@ -22,7 +22,7 @@ from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import BreakerStore
+from bellhouse.ports.store.providers import BreakerStore
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.templates.render import Renderer

@@ -19,7 +19,9 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF, Lag, Log, LogUnavailable, deliveries_topic
 from bellhouse.ports.provider import Sheet
-from bellhouse.ports.store import BreakerStore, DeadLetterStore, DueStore, OutboxStore, Pending, Sign, SignStore
+from bellhouse.ports.store.dead_letters import DeadLetterStore
+from bellhouse.ports.store.providers import BreakerStore, Sign, SignStore
+from bellhouse.ports.store.waiting import DueStore, OutboxStore, Pending
 from bellhouse.ports.telemetry import (
     BreakerReading,
     DeadLetterDepth,

@@ -34,16 +34,14 @@ from bellhouse.ops.pulling import LeversController
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore, ExpiryStore, LeverStore
 from bellhouse.ports.log import Log
-from bellhouse.ports.store import (
-    BreakerStore,
-    CatalogueStore,
-    DeadLetterStore,
-    IngestStore,
-    Insights,
-    RecipientStore,
-    RouteStore,
-    StoreUnavailable,
-)
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.dead_letters import DeadLetterStore
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.ingest import IngestStore
+from bellhouse.ports.store.insights import Insights
+from bellhouse.ports.store.providers import BreakerStore
+from bellhouse.ports.store.recipients import RecipientStore
+from bellhouse.ports.store.route import RouteStore
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.recipients.api import RecipientsController, SuppressionsController

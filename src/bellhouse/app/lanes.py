@@ -24,7 +24,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.provider import Answers
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import CatalogueStore
+from bellhouse.ports.store.catalogue import CatalogueStore
 from bellhouse.ports.telemetry import Lease, Logbook
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.route.router import Router

@@ -7,7 +7,8 @@ from typing import Final
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import MustEnd
-from bellhouse.ports.store import LeaseStore, Member, MemberStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.processes import LeaseStore, Member, MemberStore
 from bellhouse.ports.telemetry import Logbook
 
 LEASE_S: Final = 10.0

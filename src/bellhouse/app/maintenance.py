@@ -16,7 +16,7 @@ from bellhouse.app.secrets import pepper as pepper_of
 from bellhouse.app.settings import Settings
 from bellhouse.app.stores import Store
 from bellhouse.ops.keys import KeyView, create_key, list_keys
-from bellhouse.ports.store import Ledger
+from bellhouse.ports.store.insights import Ledger
 from bellhouse.security.keys import Scope
 
 T = TypeVar("T")

@@ -41,7 +41,7 @@ from bellhouse.deliver.outcomes import settled_waiting
 from bellhouse.domain.delivery import Detail
 from bellhouse.ops.move import Done, MoveReport, Side, account
 from bellhouse.ports.log import NOTIFICATION_TOPICS
-from bellhouse.ports.store import Claim, Outcome
+from bellhouse.ports.store.deliver import Claim, Outcome
 
 _PATIENCE_S: Final = 30.0
 """How long processes of a killed supervisor may take to end."""

@@ -25,7 +25,7 @@ from bellhouse.domain.words import CHANNELS, Channel
 from bellhouse.observability.skew import Skew
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, Provider, Transport
-from bellhouse.ports.store import BreakerStore
+from bellhouse.ports.store.providers import BreakerStore
 from bellhouse.ports.telemetry import Lease, Logbook
 from bellhouse.providers.fcm.callback import FcmReceipts
 from bellhouse.providers.fcm.config import FcmConfig

@@ -21,7 +21,7 @@ from bellhouse.app.engines_sections import RedisServer
 from bellhouse.app.settings import Settings
 from bellhouse.domain.words import PRIORITIES
 from bellhouse.ports.cache import CacheUnavailable
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 PATIENCE_S: Final = 5.0
 OLDEST_POSTGRESQL: Final = 15

@@ -14,7 +14,7 @@ from bellhouse.ingest.steps import Steps
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.web.health import Check, Readiness
 
 _LOOK_S: Final = 0.5

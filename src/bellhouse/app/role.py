@@ -24,7 +24,7 @@ from bellhouse.app.processes import REFUSED, Role
 from bellhouse.app.runner import Runner
 from bellhouse.app.settings import Settings
 from bellhouse.observability.logs import configure
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from bellhouse.app.runner import Runner
 from bellhouse.app.settings import Settings, SettingsError
 from bellhouse.observability.logs import configure
 from bellhouse.ports.log import LogUnavailable
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from bellhouse.app.settings import Settings
 from bellhouse.app.simulated import revealed, simulated
 from bellhouse.domain.words import CHANNELS
 from bellhouse.observability.logs import configure
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -3,19 +3,16 @@
 from typing import Protocol
 
 from bellhouse.ports.levers import AuditStore, ExpiryStore, HeldStore, LeverStore
-from bellhouse.ports.store import (
-    BreakerStore,
-    CatalogueStore,
-    ConfirmStore,
-    DeadLetterStore,
-    DeliverStore,
-    DueStore,
-    IngestStore,
-    Insights,
-    RecipientStore,
-    RouteStore,
-    SignStore,
-)
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.confirm import ConfirmStore
+from bellhouse.ports.store.dead_letters import DeadLetterStore
+from bellhouse.ports.store.deliver import DeliverStore
+from bellhouse.ports.store.ingest import IngestStore
+from bellhouse.ports.store.insights import Insights
+from bellhouse.ports.store.providers import BreakerStore, SignStore
+from bellhouse.ports.store.recipients import RecipientStore
+from bellhouse.ports.store.route import RouteStore
+from bellhouse.ports.store.waiting import DueStore
 
 
 class Catalogue(CatalogueStore, BreakerStore, Protocol):

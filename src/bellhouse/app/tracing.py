@@ -10,7 +10,7 @@ from bellhouse.domain.trace import Span
 from bellhouse.ops.trace_keeper import TraceKeeper
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Service
-from bellhouse.ports.store import Insights
+from bellhouse.ports.store.insights import Insights
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 

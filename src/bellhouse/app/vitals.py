@@ -11,7 +11,7 @@ from bellhouse.ports.cache import CacheUnavailable
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Dependency, Telemetry
 
 EVERY_S: Final = 5.0

@@ -10,7 +10,8 @@ from bellhouse.observability.metrics import Metrics
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import BacklogStore, OutboxStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.waiting import BacklogStore, OutboxStore
 from bellhouse.ports.telemetry import Lease
 from bellhouse.web.health import Check, Readiness
 

@@ -26,7 +26,7 @@ from bellhouse.catalogue.wire import (
 from bellhouse.domain.catalogue import Template
 from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import CatalogueStore
+from bellhouse.ports.store.catalogue import CatalogueStore
 from bellhouse.ports.telemetry import Telemetry
 from bellhouse.templates.compile import CompiledTemplate, channels_of
 from bellhouse.templates.errors import MissingVariable, TemplateFault

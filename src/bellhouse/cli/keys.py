@@ -87,7 +87,7 @@ def on_store(data: Path, config: Path | None) -> "Iterator[Settings]":
     from bellhouse.app.folder import CannotServe
     from bellhouse.app.maintenance import NoSuchFile
     from bellhouse.app.settings import SettingsError, load
-    from bellhouse.ports.store import StoreUnavailable
+    from bellhouse.ports.store.errors import StoreUnavailable
 
     try:
         yield load({"data": data}, config).settings

@@ -59,7 +59,7 @@ def _on(from_: str, to: str | None, data: Path, config: Path | None) -> "Iterato
     from bellhouse.app.folder import CannotServe
     from bellhouse.app.move_needs import CannotMove
     from bellhouse.app.settings import SettingsError, load
-    from bellhouse.ports.store import StoreUnavailable
+    from bellhouse.ports.store.errors import StoreUnavailable
 
     flags: dict[str, Any] = {"data": data} if to is None else {"data": data, "store": {"url": to}}
     try:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from bellhouse.confirm.settle import NewsBusy, NewsSettler
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import CallbackReader, CallbackRefused, CallbackRequest
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 
 Scope = MutableMapping[str, Any]

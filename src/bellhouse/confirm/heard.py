@@ -4,7 +4,7 @@ from typing import Final
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import SignStore
+from bellhouse.ports.store.providers import SignStore
 
 TELL_S: Final = 1.0
 

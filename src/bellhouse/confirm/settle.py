@@ -14,15 +14,9 @@ from bellhouse.domain.ids import TenantNo
 from bellhouse.domain.trace import is_sampled
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import News
-from bellhouse.ports.store import (
-    Concerned,
-    Confirmed,
-    ConfirmStore,
-    NewsRow,
-    Retirement,
-    StoreUnavailable,
-    Suppression,
-)
+from bellhouse.ports.store.confirm import Concerned, Confirmed, ConfirmStore, NewsRow
+from bellhouse.ports.store.deliver import Retirement, Suppression
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 

@@ -9,7 +9,7 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.trace import Span, is_sampled, trace_of
 from bellhouse.domain.trace_delivery import About, callback_span
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Confirmed, NewsRow
+from bellhouse.ports.store.confirm import Confirmed, NewsRow
 from bellhouse.ports.tracing import Moments
 
 _decode: Final = msgspec.msgpack.Decoder(Detail).decode

@@ -22,7 +22,7 @@ from bellhouse.domain.delivery import PassedOver
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Provider, Sheet
-from bellhouse.ports.store import BreakerStore
+from bellhouse.ports.store.providers import BreakerStore
 from bellhouse.ports.telemetry import Logbook
 
 Obstacle = Literal["outage", "throttled", "quota", "recipient_rate", "none"]

@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import BreakerReason, BreakerRow, BreakerState, Forced
+from bellhouse.ports.store.providers import BreakerReason, BreakerRow, BreakerState, Forced
 
 FAILURES: Final = 5
 FAILED_SHARE: Final = 0.2

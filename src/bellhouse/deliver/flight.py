@@ -12,7 +12,7 @@ from bellhouse.domain.notification import Notification
 from bellhouse.domain.trace_delivery import About, Looked
 from bellhouse.policy.unknown import AfterUnknown
 from bellhouse.ports.log import Ends
-from bellhouse.ports.store import Claim
+from bellhouse.ports.store.deliver import Claim
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -28,7 +28,8 @@ from bellhouse.domain.words import Channel, Priority
 from bellhouse.policy.pauses import NO_BRAKES, Brakes, brakes_of
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log, LogUnavailable, Polled, Reader, deliveries_topic, ends_of
-from bellhouse.ports.store import Claim, DeliverStore, LeaseLost, Standing, Standings, StoreUnavailable
+from bellhouse.ports.store.deliver import Claim, DeliverStore, Standing, Standings
+from bellhouse.ports.store.errors import LeaseLost, StoreUnavailable
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 

@@ -13,7 +13,8 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import CatalogueStore, StoreUnavailable
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
 _EVERY_S: Final = 0.5

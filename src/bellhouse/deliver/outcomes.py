@@ -12,7 +12,7 @@ from bellhouse.domain.attempt import Accepted, Verdict, name_of
 from bellhouse.domain.delivery import Delivery, Detail, Event, PassedOver
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.provider import Sheet
-from bellhouse.ports.store import Claim, DeadLetter, Outcome, Retirement, Suppression
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Outcome, Retirement, Suppression
 
 encode: Final = msgspec.msgpack.Encoder().encode
 

@@ -17,7 +17,9 @@ from bellhouse.policy.pauses import NO_BRAKES, Brakes, Pause
 from bellhouse.policy.reasons import ReasonCode
 from bellhouse.policy.recheck import recheck, state_after
 from bellhouse.policy.unknown import after_unknown
-from bellhouse.ports.store import CatalogueStore, Claim, Facts, Standing, Standings
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.deliver import Claim, Standing, Standings
+from bellhouse.ports.store.route import Facts
 from bellhouse.templates.errors import TemplateFault
 from bellhouse.templates.render import Renderer
 

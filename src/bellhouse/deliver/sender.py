@@ -26,7 +26,7 @@ from bellhouse.domain.trace import id_of, is_sampled
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Answers, Message
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 

@@ -15,15 +15,8 @@ from bellhouse.deliver.meter import Meter
 from bellhouse.deliver.tracing import LaneTracing
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable, Reader, positions
-from bellhouse.ports.store import (
-    DeadLetter,
-    DeliverStore,
-    Outcome,
-    Retirement,
-    Settlement,
-    StoreUnavailable,
-    Suppression,
-)
+from bellhouse.ports.store.deliver import DeadLetter, DeliverStore, Outcome, Retirement, Settlement, Suppression
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Logbook
 
 _MOST: Final = 500

@@ -15,7 +15,7 @@ from bellhouse.deliver.accounts import Account, Accounts
 from bellhouse.deliver.limits import RESERVE, WANTS_MORE
 from bellhouse.ports.cache import Cache, CacheUnavailable
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Member
+from bellhouse.ports.store.processes import Member
 
 _EVERY_S: Final = 1.0
 _KEPT_S: Final = 5.0

@@ -14,7 +14,7 @@ import msgspec
 
 from bellhouse.domain.words import Channel
 from bellhouse.ports.provider import Sheet
-from bellhouse.ports.store import BreakerRow, BreakerState, Sign
+from bellhouse.ports.store.providers import BreakerRow, BreakerState, Sign
 
 
 class SilenceSettings(msgspec.Struct, frozen=True):

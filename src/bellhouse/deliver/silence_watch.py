@@ -10,7 +10,7 @@ from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Sheet
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import BreakerStore, SignStore
+from bellhouse.ports.store.providers import BreakerStore, SignStore
 from bellhouse.ports.telemetry import Lease, Logbook
 
 TELL_S: Final = 2.0

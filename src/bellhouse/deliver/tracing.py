@@ -22,7 +22,7 @@ from bellhouse.domain.trace import (
 from bellhouse.domain.trace_delivery import About, Looked, Told, flight_spans
 from bellhouse.domain.words import Channel, DeliveryState
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Claim, Outcome
+from bellhouse.ports.store.deliver import Claim, Outcome
 from bellhouse.ports.tracing import Moments, Tracing
 
 if TYPE_CHECKING:

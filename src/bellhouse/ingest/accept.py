@@ -14,7 +14,8 @@ from bellhouse.domain.words import Channel, Priority
 from bellhouse.ingest.tracing import Times, received
 from bellhouse.ingest.wire import NO_DATA
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Acceptance, Accepted, AcceptResult, CatalogueStore, IngestStore
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.ingest import Acceptance, Accepted, AcceptResult, IngestStore
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Moments, Tracing
 from bellhouse.web.problems import FieldError

@@ -21,7 +21,8 @@ from bellhouse.ingest.wire import (
     times_of,
 )
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Accepted, KeyReused, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.ingest import Accepted, KeyReused
 from bellhouse.ports.telemetry import Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.web.auth import Caller, Keyring

@@ -12,7 +12,8 @@ from bellhouse.ingest.accept import Acceptor, Draft, Refused
 from bellhouse.policy.decide import decide
 from bellhouse.policy.reasons import sentence
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import CatalogueStore, RouteStore
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.route import RouteStore
 from bellhouse.templates.compile import channels_of
 from bellhouse.templates.errors import TemplateFault
 from bellhouse.templates.render import Renderer

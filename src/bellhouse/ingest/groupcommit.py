@@ -11,7 +11,7 @@ from bellhouse.ingest.accept import Draft, Outcome
 from bellhouse.ingest.degrade import RISES, step_at
 from bellhouse.ingest.steps import Waits
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Telemetry
 from bellhouse.web.problems import Problem
 

@@ -16,7 +16,9 @@ from bellhouse.policy.pauses import is_whole
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore, ExpiryStore, LeverReader
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS, TOPICS, Log, LogUnavailable, deliveries_topic
-from bellhouse.ports.store import Claim, RecipientStore, Routed, RouteStore
+from bellhouse.ports.store.deliver import Claim
+from bellhouse.ports.store.recipients import RecipientStore
+from bellhouse.ports.store.route import Routed, RouteStore
 from bellhouse.web.acts import DryRun, Why, act_of, warnings_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.problems import Problem

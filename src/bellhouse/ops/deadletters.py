@@ -13,7 +13,7 @@ from bellhouse.domain.words import Channel
 from bellhouse.policy.reasons import sentence
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore
-from bellhouse.ports.store import DeadLetterFilter, DeadLetterRow, DeadLetterState, DeadLetterStore
+from bellhouse.ports.store.dead_letters import DeadLetterFilter, DeadLetterRow, DeadLetterState, DeadLetterStore
 from bellhouse.web.acts import DryRun, Why, act_of, warnings_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.cursors import cursor_of, read_cursor

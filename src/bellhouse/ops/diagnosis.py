@@ -9,7 +9,8 @@ from litestar.params import QueryParameter
 
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Alike, CatalogueStore, Insights
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.insights import Alike, Insights
 from bellhouse.web.auth import Caller
 from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems
 from bellhouse.web.times import rfc3339

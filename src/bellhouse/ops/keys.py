@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bellhouse.ports.store import ApiKey, CatalogueStore
+from bellhouse.ports.store.catalogue import ApiKey, CatalogueStore
 from bellhouse.security.keys import SCOPES, Scope, digest, new_secret
 from bellhouse.web.times import rfc3339, rfc3339_or_none
 

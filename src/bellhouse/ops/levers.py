@@ -11,7 +11,8 @@ from bellhouse.domain.levers import ActWord
 from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore
-from bellhouse.ports.store import BreakerRow, BreakerState, BreakerStore, Forced, Insights, Ledger
+from bellhouse.ports.store.insights import Insights, Ledger
+from bellhouse.ports.store.providers import BreakerRow, BreakerState, BreakerStore, Forced
 from bellhouse.web.acts import act_of, warnings_of
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, StrictRequest, caller_of, needs, problems

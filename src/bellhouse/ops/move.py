@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bellhouse.ports.store import Ledger
+from bellhouse.ports.store.insights import Ledger
 from bellhouse.web.times import rfc3339
 
 _ADDS_AN_EVENT: Final = ("delivery_events", "due")

@@ -15,7 +15,9 @@ from bellhouse.ops.why import WhyAnswer, why_of
 from bellhouse.policy.pauses import Pause, pauses_of
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader
-from bellhouse.ports.store import CatalogueStore, IngestStore, Insights, ListQuery, Story
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.ingest import IngestStore
+from bellhouse.ports.store.insights import Insights, ListQuery, Story
 from bellhouse.web.cursors import cursor_of, read_cursor
 from bellhouse.web.parameters import CampaignInQuery, NameInQuery, UserIdInQuery
 from bellhouse.web.problems import Problem

@@ -18,14 +18,11 @@ from bellhouse.domain.words import CHANNELS, Channel
 from bellhouse.ingest.accept import Acceptor, Draft
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import (
-    Accepted,
-    CatalogueStore,
-    Insights,
-    RecipientStore,
-    SignStore,
-    Story,
-)
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.ingest import Accepted
+from bellhouse.ports.store.insights import Insights, Story
+from bellhouse.ports.store.providers import SignStore
+from bellhouse.ports.store.recipients import RecipientStore
 from bellhouse.ports.telemetry import Lease, Logbook, ProbeOutcome, Telemetry
 
 NAME: Final = "bellhouse_probe"

@@ -13,7 +13,7 @@ from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverReader
 from bellhouse.ports.provider import Sheet, Trial, TrialOf
-from bellhouse.ports.store import BreakerRow, BreakerState, BreakerStore, Forced
+from bellhouse.ports.store.providers import BreakerRow, BreakerState, BreakerStore, Forced
 from bellhouse.web.problems import Problem
 from bellhouse.web.rest import Given, needs, problems
 

@@ -12,7 +12,7 @@ from bellhouse.domain.words import Channel, Priority
 from bellhouse.policy.pauses import covered
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import LeverStore
-from bellhouse.ports.store import CatalogueStore
+from bellhouse.ports.store.catalogue import CatalogueStore
 from bellhouse.web.acts import DryRun, Why, act_of, warnings_of
 from bellhouse.web.auth import Caller
 from bellhouse.web.problems import FieldError, Problem, invalid

@@ -5,7 +5,8 @@ from typing import Final
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import Insights, Ledger, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.insights import Insights, Ledger
 from bellhouse.ports.telemetry import Lease, LedgerReading, Logbook
 
 _SHORTEST_S: Final = 10.0

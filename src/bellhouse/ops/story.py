@@ -11,7 +11,7 @@ from bellhouse.domain.notification import Decision, Notification, PlannedDeliver
 from bellhouse.domain.words import Channel, DeliveryState, NotificationState, Priority
 from bellhouse.policy.pauses import Pause, brakes_of
 from bellhouse.policy.reasons import ReasonCode, sentence
-from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.ports.store.insights import Story, StoryEvent
 from bellhouse.web.times import rfc3339, rfc3339_or_none
 
 

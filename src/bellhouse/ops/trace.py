@@ -34,7 +34,7 @@ from bellhouse.domain.trace import (
 )
 from bellhouse.domain.trace_delivery import MS, About, Told, callback_span, flight_spans
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import Story, StoryEvent
+from bellhouse.ports.store.insights import Story, StoryEvent
 from bellhouse.web.times import milliseconds, rfc3339
 
 _decode: Final = msgspec.msgpack.Decoder(Detail).decode

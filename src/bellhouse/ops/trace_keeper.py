@@ -7,7 +7,7 @@ from bellhouse.domain.ids import NotificationId
 from bellhouse.ops.trace import rebuild
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import Insights
+from bellhouse.ports.store.insights import Insights
 from bellhouse.ports.tracing import Tracing
 
 _EVERY_S: Final = 1.0

@@ -5,7 +5,8 @@ from typing import Final
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import DUE, Doorbell
 from bellhouse.ports.log import LogUnavailable
-from bellhouse.ports.store import DueStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.waiting import DueStore
 from bellhouse.ports.telemetry import Logbook
 
 _LONGEST_WAIT_S: Final = 1.0

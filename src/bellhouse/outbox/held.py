@@ -9,7 +9,7 @@ from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import Held, HeldStore
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import Lease, Logbook
 
 _TICK_S: Final = 0.25

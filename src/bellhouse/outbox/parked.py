@@ -6,7 +6,8 @@ from bellhouse.domain.words import Channel
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import DueStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.waiting import DueStore
 from bellhouse.ports.telemetry import Lease, Logbook
 
 _TICK_S: Final = 0.25

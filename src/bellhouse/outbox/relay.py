@@ -5,7 +5,8 @@ from typing import Final
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell, outbox_bell
 from bellhouse.ports.log import LogUnavailable, OutboxLane
-from bellhouse.ports.store import OutboxStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.waiting import OutboxStore
 from bellhouse.ports.telemetry import Logbook
 
 _IDLE_S: Final = 0.5

@@ -4,7 +4,8 @@ from typing import Final
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import Log
-from bellhouse.ports.store import IngestStore, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.ingest import IngestStore
 from bellhouse.ports.telemetry import Lease, Logbook
 
 _BATCH: Final = 2_000

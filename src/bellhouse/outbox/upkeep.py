@@ -5,7 +5,8 @@ from typing import Final
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
 from bellhouse.ports.service import Beat
-from bellhouse.ports.store import StoreUnavailable, UpkeepStore
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.processes import UpkeepStore
 from bellhouse.ports.telemetry import Lease, Logbook
 
 _ROUND_S: Final = 2.0

@@ -17,7 +17,7 @@ import msgspec
 from bellhouse.domain.ids import NotificationId
 from bellhouse.domain.levers import Act, ActWord, Lever, LeverKind, Levers
 from bellhouse.domain.words import Channel, Priority
-from bellhouse.ports.store import Claim
+from bellhouse.ports.store.deliver import Claim
 
 
 class LeverReader(Protocol):

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.log import LogUnavailable
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 _NOTICE_S: Final = 0.5
 

@@ -10,7 +10,8 @@ from bellhouse.domain.ids import DeliveryId, from_text
 from bellhouse.domain.recipient import Preferences, Profile
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.levers import AuditStore
-from bellhouse.ports.store import RecipientStore, Suppression
+from bellhouse.ports.store.deliver import Suppression
+from bellhouse.ports.store.recipients import RecipientStore
 from bellhouse.recipients.contacts import suppressed_form
 from bellhouse.recipients.wire import (
     InboxAnswer,

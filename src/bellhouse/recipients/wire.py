@@ -9,7 +9,7 @@ from bellhouse.domain.ids import to_text
 from bellhouse.domain.recipient import Choice, ConsentProof, ContactPoint, Preferences, Profile, QuietHours
 from bellhouse.domain.windows import window, zone_of
 from bellhouse.domain.words import Category, Channel
-from bellhouse.ports.store import InboxItem, Suppression
+from bellhouse.ports.store.deliver import InboxItem, Suppression
 from bellhouse.recipients.contacts import contact_id, normalized
 from bellhouse.templates import locale
 from bellhouse.web.problems import FieldError, Problem, invalid

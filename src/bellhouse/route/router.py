@@ -23,7 +23,9 @@ from bellhouse.ports.log import (
     notifications_topic,
     positions,
 )
-from bellhouse.ports.store import CatalogueStore, Facts, Routed, RouteStore, StoreUnavailable
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.route import Facts, Routed, RouteStore
 from bellhouse.ports.telemetry import Logbook, Telemetry
 from bellhouse.ports.tracing import NO_TRACING, Tracing
 from bellhouse.route.tracing import Times, routed_spans

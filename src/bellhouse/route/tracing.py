@@ -19,7 +19,7 @@ from bellhouse.domain.trace import (
     trace_of,
 )
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import Routed
+from bellhouse.ports.store.route import Routed
 from bellhouse.ports.tracing import Moments
 
 

@@ -7,7 +7,7 @@ yet and of which `fcm` and `twilio` are providers, and `beside`, the same store 
 import asyncio
 from typing import Any
 
-from bellhouse.ports.store import BreakerRow
+from bellhouse.ports.store.providers import BreakerRow
 
 NOON = 1_795_003_200_123
 OPEN = BreakerRow("fcm", "push", "open", changed_at=NOON, failures=5, version=1)

@@ -11,7 +11,7 @@ import msgspec
 from bellhouse.domain.levers import Act, ActWord, Lever, Selector
 from bellhouse.domain.recipient import ContactPoint, Profile
 from bellhouse.ports.levers import ActFilter, Held
-from bellhouse.ports.store import Settlement
+from bellhouse.ports.store.deliver import Settlement
 from bellhouse.testing.records import HOUR, NOON, found_tenant, open_claim, outcome, routed
 from bellhouse.testing.store_suite import PUSH, StoreSuite
 

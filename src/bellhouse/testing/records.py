@@ -10,7 +10,11 @@ from bellhouse.domain.ids import RecipientNo, TenantNo, delivery_id, new_notific
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
 from bellhouse.domain.recipient import ContactPoint, Profile
 from bellhouse.domain.words import Channel, DeliveryState, Priority
-from bellhouse.ports.store import Acceptance, CatalogueStore, Claim, Outcome, RecipientStore, Routed
+from bellhouse.ports.store.catalogue import CatalogueStore
+from bellhouse.ports.store.deliver import Claim, Outcome
+from bellhouse.ports.store.ingest import Acceptance
+from bellhouse.ports.store.recipients import RecipientStore
+from bellhouse.ports.store.route import Routed
 
 NOON = 1_763_899_200_000
 """A Sunday noon, UTC, in ms since the epoch."""

@@ -16,22 +16,12 @@ from bellhouse.domain.ids import TenantNo, delivery_id
 from bellhouse.domain.notification import Notification
 from bellhouse.domain.words import Priority
 from bellhouse.ports.log import GROUP_OF, Position, deliveries_topic, notifications_topic
-from bellhouse.ports.store import (
-    Accepted,
-    BreakerRow,
-    Claim,
-    DeadLetter,
-    DeadLetterFilter,
-    KeyReused,
-    ListQuery,
-    NewsRow,
-    Recent,
-    Repeated,
-    Retirement,
-    Settlement,
-    Sign,
-    Suppression,
-)
+from bellhouse.ports.store.confirm import NewsRow
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import Claim, DeadLetter, Retirement, Settlement, Suppression
+from bellhouse.ports.store.ingest import Accepted, KeyReused, Repeated
+from bellhouse.ports.store.insights import ListQuery, Recent
+from bellhouse.ports.store.providers import BreakerRow, Sign
 from bellhouse.testing.records import (
     HOUR,
     NOON,

@@ -6,7 +6,7 @@ import msgspec
 
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import CatalogueStore
+from bellhouse.ports.store.catalogue import CatalogueStore
 from bellhouse.security import keys
 from bellhouse.security.keys import Scope
 from bellhouse.web.problems import Problem

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bellhouse.ports.store import OutcomeUnknown, StoreUnavailable
+from bellhouse.ports.store.errors import OutcomeUnknown, StoreUnavailable
 from bellhouse.web.codes import PROBLEMS, FieldCode, ProblemCode
 
 MEDIA_TYPE: Final = "application/problem+json"

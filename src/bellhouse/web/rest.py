@@ -15,7 +15,7 @@ from litestar.openapi.spec import Example
 from litestar.params import ParameterKwarg, QueryParameter, SkipValidation
 from litestar.types import ExceptionHandlersMap, Guard
 
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.security.keys import Scope
 from bellhouse.web.auth import CALLER, Caller
 from bellhouse.web.body import BODY

@@ -9,7 +9,7 @@ from bellhouse.deliver.breaker import Breaker
 from bellhouse.deliver.limits import Limiter
 from bellhouse.domain.words import Channel
 from bellhouse.ports.provider import Message, Report, Sheet
-from bellhouse.ports.store import BreakerReason, BreakerRow, Forced
+from bellhouse.ports.store.providers import BreakerReason, BreakerRow, Forced
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 

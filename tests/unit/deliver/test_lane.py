@@ -30,7 +30,9 @@ from bellhouse.domain.retry import RetryPolicy
 from bellhouse.domain.words import Channel
 from bellhouse.ports.log import GROUP_OF, LogUnavailable, Position, deliveries_topic, notifications_topic
 from bellhouse.ports.provider import Message, Report, Sheet
-from bellhouse.ports.store import Claim, LeaseLost, Routed, Settlement, StoreUnavailable
+from bellhouse.ports.store.deliver import Claim, Settlement
+from bellhouse.ports.store.errors import LeaseLost, StoreUnavailable
+from bellhouse.ports.store.route import Routed
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.templates.render import Renderer
 from bellhouse.testing.clock import ManualClock

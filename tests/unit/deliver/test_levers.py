@@ -11,7 +11,7 @@ from bellhouse.domain.levers import Lever, Levers, Selector
 from bellhouse.outbox.held import HeldReleaser
 from bellhouse.ports.levers import Held
 from bellhouse.ports.log import LogUnavailable
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import NOON

@@ -15,7 +15,7 @@ from bellhouse.domain.content import PushContent
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.cache import CacheUnavailable
-from bellhouse.ports.store import Claim
+from bellhouse.ports.store.deliver import Claim
 from bellhouse.testing.clock import ManualClock
 from bellhouse.testing.records import notification, routed
 

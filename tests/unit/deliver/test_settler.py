@@ -8,7 +8,7 @@ from bellhouse.deliver.settler import Settled, Settler
 from bellhouse.domain.delivery import Event
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.ports.log import Position, deliveries_topic
-from bellhouse.ports.store import Outcome, Settlement
+from bellhouse.ports.store.deliver import Outcome, Settlement
 from bellhouse.ports.telemetry import NullLogbook, NullTelemetry
 from bellhouse.testing.clock import ManualClock
 

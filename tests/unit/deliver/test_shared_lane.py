@@ -12,7 +12,8 @@ import pytest
 from bellhouse.deliver.lane import Lane, LaneSettings
 from bellhouse.deliver.prepare import open_record
 from bellhouse.domain.ids import DeliveryId
-from bellhouse.ports.store import Claim, LeaseLost, Sending, Standings, StoreUnavailable
+from bellhouse.ports.store.deliver import Claim, Sending, Standings
+from bellhouse.ports.store.errors import LeaseLost, StoreUnavailable
 from tests.unit.deliver.test_lane import PUSH, Stage
 
 

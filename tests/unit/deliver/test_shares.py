@@ -11,7 +11,7 @@ from bellhouse.deliver.limits import RESERVE, Limiter
 from bellhouse.deliver.shares import SharedRates, part_of
 from bellhouse.ports.cache import CacheUnavailable
 from bellhouse.ports.provider import Sheet
-from bellhouse.ports.store import Member
+from bellhouse.ports.store.processes import Member
 from bellhouse.ports.telemetry import NullLogbook
 from bellhouse.testing.clock import ManualClock
 

@@ -11,7 +11,7 @@ from bellhouse.deliver.breaker import SILENT_WAITS, Breaker, BreakerSettings
 from bellhouse.deliver.silence import SilenceSettings, Watched, changes, silence_ms
 from bellhouse.domain.words import Channel
 from bellhouse.ports.provider import Sheet
-from bellhouse.ports.store import BreakerRow, Sign
+from bellhouse.ports.store.providers import BreakerRow, Sign
 
 NOON = 1_795_000_000_000
 RULE = SilenceSettings(accepted=20, silent_ms=900_000)

@@ -7,7 +7,7 @@ from typing import Final, get_args
 import msgspec
 
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import BreakerReason, BreakerRow, BreakerState, Forced
+from bellhouse.ports.store.providers import BreakerReason, BreakerRow, BreakerState, Forced
 
 Key = tuple[str, Channel]
 

@@ -11,7 +11,7 @@ from bellhouse.adapters.cache.circuit_rows import Key, hash_of, key_of, read, te
 from bellhouse.adapters.cache.redis_link import Command, RedisLink
 from bellhouse.ports.cache import CacheUnavailable
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import BreakerRow, BreakerStore, Forced
+from bellhouse.ports.store.providers import BreakerRow, BreakerStore, Forced
 
 REFRESH_S: Final = 0.1
 FORCED_REFRESH_S: Final = 1.0

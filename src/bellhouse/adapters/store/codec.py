@@ -9,7 +9,9 @@ from bellhouse.domain.delivery import Delivery, Detail
 from bellhouse.domain.levers import Act, Lever
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.recipient import Preferences, Profile
-from bellhouse.ports.store import ApiKey, BreakerRow, InboxItem
+from bellhouse.ports.store.catalogue import ApiKey
+from bellhouse.ports.store.deliver import InboxItem
+from bellhouse.ports.store.providers import BreakerRow
 
 encode: Final = msgspec.msgpack.Encoder().encode
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from bellhouse.adapters.store.standing import StateOf
 from bellhouse.domain.words import DELIVERY_STATES, NOTIFICATION_STATES
-from bellhouse.ports.store import Ledger, LedgerCheck, LedgerLine
+from bellhouse.ports.store.insights import Ledger, LedgerCheck, LedgerLine
 
 Counts = dict[str, int]
 Counters = Mapping[tuple[str, str], int]

@@ -6,7 +6,8 @@ import msgspec
 
 from bellhouse.adapters.store.codec import decode_delivery, encode
 from bellhouse.domain.delivery import Delivery
-from bellhouse.ports.store import DeadLetter, DeadLetterFilter
+from bellhouse.ports.store.dead_letters import DeadLetterFilter
+from bellhouse.ports.store.deliver import DeadLetter
 
 _EXACT = ("tenant", "channel", "reason", "provider", "type", "state")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from bellhouse.ports.log import TOPICS
-from bellhouse.ports.store import Claim
+from bellhouse.ports.store.deliver import Claim
 
 Row = tuple[Any, ...]
 Key = tuple[Any, ...]

@@ -6,7 +6,8 @@ from bellhouse.adapters.store.standing import StateOf
 from bellhouse.domain.delivery import settled
 from bellhouse.domain.ids import DeliveryId, NotificationId, notification_of
 from bellhouse.domain.notification import Decision, Notification, PlannedDelivery
-from bellhouse.ports.store import Concerned, Confirmed, Facts, NewsRow
+from bellhouse.ports.store.confirm import Concerned, Confirmed, NewsRow
+from bellhouse.ports.store.route import Facts
 
 Planned = tuple[Notification, PlannedDelivery]
 

@@ -9,7 +9,7 @@ from bellhouse.adapters.store.codec import decode_decision, decode_delivery, dec
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import notification_of
 from bellhouse.domain.notification import Decision, Notification
-from bellhouse.ports.store import Alike, Recent
+from bellhouse.ports.store.insights import Alike, Recent
 
 SAMPLE: Final = 200
 """Bad ends that are told with their type and template, which takes two look-ups each."""

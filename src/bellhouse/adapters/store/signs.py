@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from bellhouse.ports.store import Sign
+from bellhouse.ports.store.providers import Sign
 
 PREFIX: Final = "sign:"
 END: Final = "sign;"

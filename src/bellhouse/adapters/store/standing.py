@@ -9,7 +9,7 @@ from bellhouse.adapters.store.codec import decode_detail
 from bellhouse.domain.delivery import TERMINAL, NewsKind, settled
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import Claim, Sending, Standing
+from bellhouse.ports.store.deliver import Claim, Sending, Standing
 
 STEP: Final = 0
 """The kind of the worker's and operators' events."""

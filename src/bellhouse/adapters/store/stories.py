@@ -8,7 +8,7 @@ from bellhouse.adapters.store.standing import StateOf, fold_all
 from bellhouse.domain.ids import DeliveryId, delivery_id
 from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import ListQuery, Story, StoryEvent
+from bellhouse.ports.store.insights import ListQuery, Story, StoryEvent
 
 
 def story_of(

@@ -8,7 +8,7 @@ import msgspec
 from bellhouse.adapters.store.codec import decode_profile, encode
 from bellhouse.domain.ids import RecipientNo
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import Unseen
+from bellhouse.ports.store.recipients import Unseen
 
 
 def unseen_of(rows: Iterable[Any], channel: Channel, after: RecipientNo) -> tuple[Unseen, dict[int, bytes]]:

@@ -8,7 +8,8 @@ from bellhouse.domain.content import InAppContent
 from bellhouse.domain.ids import RecipientNo
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.provider import Message, Report, Sheet
-from bellhouse.ports.store import DeliverStore, InboxItem, StoreUnavailable
+from bellhouse.ports.store.deliver import DeliverStore, InboxItem
+from bellhouse.ports.store.errors import StoreUnavailable
 
 _ACCEPTED: Final = Accepted(delivered=True, code="stored")
 _SHEET: Final = Sheet(name="in_app", channels=("in_app",), batch=200, price=0.0)

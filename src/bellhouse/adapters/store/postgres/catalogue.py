@@ -17,7 +17,8 @@ from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.domain.catalogue import NotificationType, Template
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import ApiKey, BreakerRow
+from bellhouse.ports.store.catalogue import ApiKey
+from bellhouse.ports.store.providers import BreakerRow
 
 _SQL: Final = queries("catalogue")
 _MAX_TEMPLATES: Final = 2_000

@@ -19,7 +19,8 @@ from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId, TenantNo, notification_of
 from bellhouse.domain.words import DeliveryState
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import Concerned, Confirmed, NewsResult, NewsRow, Retirement, Suppression
+from bellhouse.ports.store.confirm import Concerned, Confirmed, NewsResult, NewsRow
+from bellhouse.ports.store.deliver import Retirement, Suppression
 
 _SQL: Final = queries("confirm")
 

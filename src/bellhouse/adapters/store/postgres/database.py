@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from bellhouse.ports.store import OutcomeUnknown, StoreUnavailable
+from bellhouse.ports.store.errors import OutcomeUnknown, StoreUnavailable
 
 Connection = Any
 """An asyncpg connection within a transaction, or one to read on."""

@@ -21,7 +21,8 @@ from bellhouse.domain.ids import DeliveryId, TenantNo, to_text
 from bellhouse.domain.words import Channel, DeliveryState
 from bellhouse.ports.doorbell import DUE
 from bellhouse.ports.log import dead_letters_topic
-from bellhouse.ports.store import DeadLetter, DeadLetterFilter, DeadLetterRow
+from bellhouse.ports.store.dead_letters import DeadLetterFilter, DeadLetterRow
+from bellhouse.ports.store.deliver import DeadLetter
 
 _SQL: Final = queries("deadletters")
 

@@ -43,18 +43,8 @@ from bellhouse.adapters.store.standing import by_delivery, pack, standing_of, un
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.doorbell import DUE, outbox_bell
-from bellhouse.ports.store import (
-    Claim,
-    InboxItem,
-    Intent,
-    LeaseLost,
-    Outcome,
-    Sending,
-    Settlement,
-    Standing,
-    Standings,
-    StoreUnavailable,
-)
+from bellhouse.ports.store.deliver import Claim, InboxItem, Intent, Outcome, Sending, Settlement, Standing, Standings
+from bellhouse.ports.store.errors import LeaseLost, StoreUnavailable
 
 _SQL: Final = queries("deliver")
 

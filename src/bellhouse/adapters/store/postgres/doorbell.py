@@ -7,7 +7,7 @@ from typing import Any, Final
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 _CHANNEL: Final = "bellhouse"
 _REST_S: Final = 0.005

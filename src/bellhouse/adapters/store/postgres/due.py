@@ -13,7 +13,7 @@ from bellhouse.domain.delivery import Delivery
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.log import DELIVERY_TOPICS, PRIORITY_OF, OutboxLane, Publisher, Record, deliveries_topic
-from bellhouse.ports.store import Pending
+from bellhouse.ports.store.waiting import Pending
 
 _SQL: Final = queries("due")
 _HIGHEST: Final = b"\xff" * 17

@@ -14,7 +14,8 @@ from bellhouse.adapters.store.standing import stands
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import NotificationId
-from bellhouse.ports.store import Claim, StoreUnavailable
+from bellhouse.ports.store.deliver import Claim
+from bellhouse.ports.store.errors import StoreUnavailable
 
 _DECIDED: Final = queries("levers")["decided"]
 

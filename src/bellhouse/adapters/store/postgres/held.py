@@ -8,7 +8,7 @@ from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.domain.words import Channel, Priority
 from bellhouse.ports.levers import Held
 from bellhouse.ports.log import Publisher, Record, deliveries_topic
-from bellhouse.ports.store import Outcome
+from bellhouse.ports.store.deliver import Outcome
 
 _SQL: Final = queries("levers")
 _PATIENCE: Final = queries("due")["patience"]

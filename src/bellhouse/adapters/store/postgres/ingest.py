@@ -22,16 +22,8 @@ from bellhouse.domain.notification import Decision, Reason
 from bellhouse.domain.words import Priority
 from bellhouse.ports.doorbell import DUE, outbox_bell
 from bellhouse.ports.log import notifications_topic
-from bellhouse.ports.store import (
-    Acceptance,
-    Accepted,
-    AcceptResult,
-    CancelResult,
-    KeyReused,
-    OutcomeUnknown,
-    Repeated,
-    StoreUnavailable,
-)
+from bellhouse.ports.store.errors import OutcomeUnknown, StoreUnavailable
+from bellhouse.ports.store.ingest import Acceptance, Accepted, AcceptResult, CancelResult, KeyReused, Repeated
 
 KEY_LIFE_MS: Final = 86_400_000
 KEY_BYTES: Final = 16

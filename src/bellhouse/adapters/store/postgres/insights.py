@@ -13,7 +13,7 @@ from bellhouse.adapters.store.recent import bad_ends, recent_of, span, waiting
 from bellhouse.adapters.store.stories import bounds, matches, story_of
 from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, notification_of
 from bellhouse.domain.notification import Notification
-from bellhouse.ports.store import Ledger, ListQuery, Recent, Story
+from bellhouse.ports.store.insights import Ledger, ListQuery, Recent, Story
 
 _SQL: Final = queries("insights")
 _SCAN: Final = 20_000

@@ -24,7 +24,9 @@ from bellhouse.adapters.store.postgres.texts import storable
 from bellhouse.adapters.store.tally import Tally, day_of
 from bellhouse.domain.ids import made_at
 from bellhouse.ports.log import NOTIFICATION_TOPICS, PRIORITY_OF
-from bellhouse.ports.store import Ledger, Outcome, StoreUnavailable
+from bellhouse.ports.store.deliver import Outcome
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.insights import Ledger
 
 _SQL: Final = queries("intake")
 _NUMBER_ACTS: Final = queries("levers")["number_acts"]

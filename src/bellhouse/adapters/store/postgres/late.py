@@ -9,7 +9,7 @@ from bellhouse.adapters.store.postgres.database import Connection
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.domain.delivery import Detail, Event, NewsKind
 from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import Outcome
+from bellhouse.ports.store.deliver import Outcome
 
 _SQL: Final = queries("late")
 

@@ -7,7 +7,7 @@ import msgspec
 
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.adapters.store.postgres.queries import queries
-from bellhouse.ports.store import Member
+from bellhouse.ports.store.processes import Member
 
 _SQL: Final = queries("members")
 _encode: Final = msgspec.msgpack.Encoder().encode

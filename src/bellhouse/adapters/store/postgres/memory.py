@@ -8,7 +8,7 @@ from typing import Final
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.ports.clock import Clock
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 Reload = Callable[[], Awaitable[None]]
 

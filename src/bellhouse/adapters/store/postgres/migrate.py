@@ -15,7 +15,8 @@ import asyncpg
 
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.adapters.store.postgres.members import PostgresMembers
-from bellhouse.ports.store import Member, StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
+from bellhouse.ports.store.processes import Member
 
 PATIENCE_S: Final = 86_400.0
 """How long a statement of a step may take: an index of a large table is made beside the traffic, for hours. Whoever

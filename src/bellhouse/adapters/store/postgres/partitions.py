@@ -10,7 +10,7 @@ import asyncpg
 from bellhouse.adapters.store.postgres.database import Connection, Database
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.tally import DAY_MS, day_of
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 PARTITIONED: Final = ("notifications", "decisions", "delivery_events")
 

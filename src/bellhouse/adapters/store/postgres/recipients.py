@@ -14,7 +14,8 @@ from bellhouse.adapters.store.unseen import unseen_of
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
 from bellhouse.domain.recipient import Profile
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import InboxItem, Retirement, Suppression, Unseen
+from bellhouse.ports.store.deliver import InboxItem, Retirement, Suppression
+from bellhouse.ports.store.recipients import Unseen
 
 _SQL: Final = queries("recipients")
 

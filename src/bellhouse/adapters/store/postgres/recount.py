@@ -27,7 +27,7 @@ from bellhouse.adapters.store.postgres.partitions import lowest_id
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.standing import StateOf, unpack
 from bellhouse.domain.ids import DeliveryId, TenantNo
-from bellhouse.ports.store import Ledger, LedgerCheck
+from bellhouse.ports.store.insights import Ledger, LedgerCheck
 
 _SQL: Final = queries("recount")
 _PATIENCE_S: Final = 900.0

@@ -19,7 +19,7 @@ from bellhouse.domain.notification import Decision, Notification
 from bellhouse.domain.planning import planned_deliveries
 from bellhouse.ports.doorbell import DUE
 from bellhouse.ports.log import Position, Publisher, Record, deliveries_topic
-from bellhouse.ports.store import Facts, Routed
+from bellhouse.ports.store.route import Facts, Routed
 
 _SQL: Final = queries("route")
 

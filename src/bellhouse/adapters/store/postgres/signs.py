@@ -6,7 +6,7 @@ from typing import Final
 from bellhouse.adapters.store.postgres.database import Database
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.adapters.store.signs import name_of, signs_of
-from bellhouse.ports.store import Sign
+from bellhouse.ports.store.providers import Sign
 
 _SQL: Final = queries("signs")
 

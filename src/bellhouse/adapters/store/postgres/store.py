@@ -19,7 +19,7 @@ from bellhouse.adapters.store.postgres.upkeep import PostgresUpkeep
 from bellhouse.ports.clock import Clock
 from bellhouse.ports.doorbell import Doorbell
 from bellhouse.ports.log import Publisher
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 
 class PostgresStore:

@@ -21,7 +21,8 @@ from bellhouse.adapters.store.tally import day_of
 from bellhouse.domain.delivery import Event
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import Claim, LeaseLost, Outcome, Sending, Standing
+from bellhouse.ports.store.deliver import Claim, Outcome, Sending, Standing
+from bellhouse.ports.store.errors import LeaseLost
 
 _SQL: Final = queries("takeover")
 

@@ -10,7 +10,8 @@ from bellhouse.adapters.store.codec import decode_breaker, decode_key, decode_te
 from bellhouse.adapters.store.sqlite.database import Database, Transaction
 from bellhouse.domain.catalogue import NotificationType, Template
 from bellhouse.domain.ids import TenantNo
-from bellhouse.ports.store import ApiKey, BreakerRow
+from bellhouse.ports.store.catalogue import ApiKey
+from bellhouse.ports.store.providers import BreakerRow
 
 _MAX_TEMPLATES = 2_000
 

@@ -14,7 +14,8 @@ from bellhouse.adapters.store.standing import fold_all
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId, TenantNo, notification_of
 from bellhouse.domain.words import DeliveryState
-from bellhouse.ports.store import Concerned, NewsResult, NewsRow, Retirement, Suppression
+from bellhouse.ports.store.confirm import Concerned, NewsResult, NewsRow
+from bellhouse.ports.store.deliver import Retirement, Suppression
 
 _PUT_NEWS: Final = "INSERT INTO delivery_events VALUES (?, 1, ?, ?, ?, ?, 'news', ?) ON CONFLICT DO NOTHING RETURNING n"
 _UNSETTLED: Final[frozenset[DeliveryState]] = frozenset({"waiting", "unknown"})

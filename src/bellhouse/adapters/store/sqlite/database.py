@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import apsw
 
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 OLDEST_SQLITE: Final = (3, 51, 3)
 """Older ones may corrupt a WAL file that several processes checkpoint (sqlite.org, "the WAL-reset bug")."""

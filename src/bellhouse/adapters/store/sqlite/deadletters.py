@@ -14,7 +14,7 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import DeliveryId, TenantNo
 from bellhouse.domain.words import Channel
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import DeadLetterFilter, DeadLetterRow
+from bellhouse.ports.store.dead_letters import DeadLetterFilter, DeadLetterRow
 
 _COLUMNS: Final = "id, tenant, channel, provider, type, user_id, reason, code, at, state, epoch, by, why"
 _PUT_AWAY: Final = "UPDATE dead_letters SET state = ?, epoch = epoch + ?, by = ?, why = ? WHERE id = ?"

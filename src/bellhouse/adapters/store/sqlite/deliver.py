@@ -26,7 +26,7 @@ from bellhouse.adapters.store.standing import (
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.log import deliveries_topic
-from bellhouse.ports.store import (
+from bellhouse.ports.store.deliver import (
     Claim,
     DeadLetter,
     InboxItem,

@@ -12,7 +12,7 @@ from bellhouse.adapters.store.standing import stands
 from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import NotificationId
-from bellhouse.ports.store import Claim
+from bellhouse.ports.store.deliver import Claim
 
 _DECIDED: Final = "SELECT id FROM carray(?) AS asked CROSS JOIN decisions ON id = asked.value"
 

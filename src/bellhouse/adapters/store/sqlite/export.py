@@ -17,7 +17,8 @@ from bellhouse.adapters.store.sqlite.recount import read_ledger
 from bellhouse.adapters.store.standing import by_delivery, standing_of, unpack
 from bellhouse.domain.ids import DeliveryId
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS
-from bellhouse.ports.store import Claim, Ledger
+from bellhouse.ports.store.deliver import Claim
+from bellhouse.ports.store.insights import Ledger
 
 _DECIDED: Final = "SELECT id FROM carray(?) AS asked CROSS JOIN decisions ON id = asked.value"
 _POSITION: Final = "SELECT offset FROM positions WHERE topic = ? AND consumer_group = ?"

@@ -16,14 +16,7 @@ from bellhouse.domain.delivery import Detail
 from bellhouse.domain.ids import NotificationId, RecipientNo, TenantNo, delivery_id, made_at
 from bellhouse.domain.notification import Decision, Reason
 from bellhouse.ports.log import notifications_topic
-from bellhouse.ports.store import (
-    Acceptance,
-    Accepted,
-    AcceptResult,
-    CancelResult,
-    KeyReused,
-    Repeated,
-)
+from bellhouse.ports.store.ingest import Acceptance, Accepted, AcceptResult, CancelResult, KeyReused, Repeated
 
 _HELD: Final = """
 SELECT key, id, fingerprint FROM carray(?) AS asked CROSS JOIN idempotency_keys ON segment = ? AND key = asked.value

@@ -15,7 +15,7 @@ from bellhouse.adapters.store.sqlite.recount import read_ledger
 from bellhouse.adapters.store.stories import bounds, matches, story_of
 from bellhouse.domain.ids import NotificationId, TenantNo, last_delivery_of, made_at, notification_of
 from bellhouse.domain.notification import Notification
-from bellhouse.ports.store import Ledger, ListQuery, Recent, Story
+from bellhouse.ports.store.insights import Ledger, ListQuery, Recent, Story
 
 _SCAN: Final = 20_000
 """Rows that one list may look at; a narrower question answers from fewer."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from bellhouse.adapters.store.sqlite.database import Database
 from bellhouse.ports.log import GROUP_OF, TOPICS
-from bellhouse.ports.store import StoreUnavailable
+from bellhouse.ports.store.errors import StoreUnavailable
 
 _APPLICATION_ID: Final = 0x42454C4C
 """`BELL`: what `PRAGMA application_id` says of a file of ours."""

@@ -11,7 +11,8 @@ from bellhouse.adapters.store.unseen import unseen_of
 from bellhouse.domain.ids import DeliveryId, RecipientNo, TenantNo
 from bellhouse.domain.recipient import Profile
 from bellhouse.domain.words import Channel
-from bellhouse.ports.store import InboxItem, Suppression, Unseen
+from bellhouse.ports.store.deliver import InboxItem, Suppression
+from bellhouse.ports.store.recipients import Unseen
 
 _FIND = "SELECT recipient, profile FROM recipients WHERE tenant = ? AND user_id = ?"
 

@@ -22,7 +22,7 @@ from bellhouse.adapters.store.sqlite.migrate import log_table
 from bellhouse.adapters.store.standing import fold_all, unpack
 from bellhouse.domain.ids import TenantNo
 from bellhouse.ports.log import GROUP_OF, NOTIFICATION_TOPICS
-from bellhouse.ports.store import Ledger, LedgerCheck
+from bellhouse.ports.store.insights import Ledger, LedgerCheck
 
 _COUNTED: Final = "SELECT level, state, sum(count) FROM ledger WHERE coalesce(?, tenant) = tenant GROUP BY 1, 2"
 _AT_ONCE: Final = 1_000

@@ -13,7 +13,7 @@ from bellhouse.adapters.store.tally import Tally
 from bellhouse.domain.ids import RecipientNo, TenantNo
 from bellhouse.domain.notification import Notification
 from bellhouse.ports.log import Position, deliveries_topic
-from bellhouse.ports.store import Facts, Routed
+from bellhouse.ports.store.route import Facts, Routed
 
 _DECIDED: Final = "SELECT id FROM carray(?) AS asked CROSS JOIN decisions ON id = asked.value"
 _PUT_DECISION: Final = "INSERT INTO decisions VALUES (?, ?, ?, ?)"

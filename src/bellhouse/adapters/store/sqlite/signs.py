@@ -5,7 +5,7 @@ from typing import Final
 
 from bellhouse.adapters.store.signs import END, PREFIX, name_of, signs_of
 from bellhouse.adapters.store.sqlite.database import Database
-from bellhouse.ports.store import Sign
+from bellhouse.ports.store.providers import Sign
 
 _SIGNS: Final = "SELECT name, value FROM meta WHERE name >= ? AND name < ?"
 _PUT: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET"
