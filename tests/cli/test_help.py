@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from bellhouse import __version__
+
 HEAVY = {
     "apsw", "asyncio", "asyncpg", "confluent_kafka", "cryptography", "email", "h2", "http", "httptools", "jinja2",
     "litestar", "minijinja", "msgspec", "phonenumbers", "prometheus_client", "pydantic", "pydantic_settings",
@@ -39,6 +41,11 @@ def test_every_command_explains_itself(run):
         status, out, _ = run(*path.split(), "--help")
         assert status == 0
         assert "Usage:" in out
+
+
+def test_the_version_is_said(run):
+    status, out, _ = run("--version")
+    assert (status, out) == (0, f"bellhouse {__version__}\n")
 
 
 def test_an_unknown_command_is_a_usage_error(run):

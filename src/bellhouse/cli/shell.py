@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from bellhouse import __version__
 from bellhouse.cli import (
     backlog,
     books,
@@ -39,6 +41,22 @@ shell = typer.Typer(
     # Plain help: laying it out by Rich takes longer than everything else together.
     rich_markup_mode=None,
 )
+
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bellhouse {__version__}")
+        raise typer.Exit
+
+
+@shell.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None: ...
+
 
 shell.command()(serve)
 shell.command()(run)
