@@ -9,7 +9,8 @@ from threading import Thread
 import pytest
 
 from bellhouse.app import examine
-from bellhouse.app.scraping import Scraper, Unreachable
+from bellhouse.app.asking import Unanswered
+from bellhouse.app.scraping import Scraper
 from bellhouse.cli import api, main
 from bellhouse.engines.ports import free_port
 from bellhouse.ops.doctor.diagnose import diagnose
@@ -57,7 +58,7 @@ def test_a_stranger_at_the_address_is_said_to_be_one(stranger: str) -> None:
     facts = examine.examine(examine.Request(url=stranger, prometheus=stranger, window_s=0.0))
     assert (facts.server.answers, facts.server.error) == (False, "what answers is no Bellhouse")
     assert facts.gaps == (f"Prometheus at {stranger}: it answers, but not as a Prometheus does",)
-    with pytest.raises(Unreachable, match="not as a Prometheus does"):
+    with pytest.raises(Unanswered, match="not as a Prometheus does"):
         Scraper([], stranger).look()
 
 
@@ -67,7 +68,7 @@ def test_what_is_no_address_is_told_and_ends_nothing(address: str) -> None:
     assert not examine.examine(examine.Request(url=address)).server.answers
     assert examine.examine(examine.Request(prometheus=address)).gaps
     for targets, prometheus in (([address], None), ([], address)):
-        with pytest.raises(Unreachable, match="it is no URL"):
+        with pytest.raises(Unanswered, match="it is no URL"):
             Scraper(targets, prometheus).look()
 
 

@@ -1,18 +1,15 @@
 """Collects the doctor's facts: asks metrics twice, health and the API once, and looks at the folder and a log."""
 
-import http.client
-import json
 import os
-import socket
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from bellhouse.adapters.clock import SystemClock
+from bellhouse.app.asking import Hung, Unanswered, ask, host_of, metrics_of, object_of, prometheus_results
 from bellhouse.app.folder import read_run_file
 from bellhouse.app.locks import holder
 from bellhouse.ops.doctor.facts import Facts, ProcessFacts, ServerFacts
@@ -29,8 +26,6 @@ from bellhouse.ops.doctor.readings import (
 )
 from bellhouse.ops.doctor.samples import Key, Reading, between, parse
 
-_PATIENCE_S: Final = 10.0
-"""One answer may take so long; all of them together end well within two minutes."""
 _RECENT_S: Final = 600
 _METRICS_S: Final = 4.0
 """A process shows its figures at once, or stands still."""
@@ -54,14 +49,6 @@ class Request(msgspec.Struct, frozen=True):
     test_providers: bool = False
     recent_s: int = _RECENT_S
     """How far back the store's newest rows are looked at."""
-
-
-class Unanswered(Exception):
-    """Who was asked gave no answer, or one that says nothing."""
-
-
-class Hung(Unanswered):
-    """Who was asked is there, and did not answer in time."""
 
 
 def examine(request: Request) -> Facts:
@@ -126,39 +113,21 @@ def _scraped(targets: Sequence[str]) -> _Scrape:
     found: dict[Key, float] = {}
     dead, hung = [], []
     at = SystemClock().now() / 1000
-    with ThreadPoolExecutor(min(16, len(targets))) as pool:
-        for target, answer in zip(targets, pool.map(_text_or_none, targets), strict=True):
-            match answer:
-                case str():
-                    found.update(parse(answer, urlsplit(target).netloc if len(targets) > 1 else ""))
-                case None:
-                    dead.append(target)
-                case Hung():
-                    hung.append(target)
+    for target, answer in metrics_of(targets, _METRICS_S):
+        match answer:
+            case str():
+                found.update(parse(answer, host_of(target) if len(targets) > 1 else ""))
+            case Hung():
+                hung.append(target)
+            case _:
+                dead.append(target)
     return _Scrape(found, tuple(dead), tuple(hung), at)
 
 
-def _text_or_none(url: str) -> "str | Hung | None":
-    address = url if "://" in url else f"http://{url}"
-    try:
-        status, body = _ask("GET", address if urlsplit(address).path else f"{address}/metrics", patience_s=_METRICS_S)
-    except Hung as hung:
-        return hung
-    except (Unanswered, ValueError):  # what is no address has nobody behind it
-        return None
-    return body.decode("utf-8", "replace") if status == _OK else None
-
-
 def _of_prometheus(url: str) -> Reading:
-    def ask(query: str) -> Any:
-        answer = _json("GET", f"{url.rstrip('/')}/api/v1/query?query={quote(query)}", None)
-        data = answer.get("data")
-        return data.get("result", ()) if isinstance(data, dict) else ()
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = dict(zip(METERS, pool.map(ask, METERS.values()), strict=True))
+    answers = prometheus_results(url, METERS.values())
     try:
-        return reading_of(answers)
+        return reading_of(dict(zip(METERS, answers, strict=True)))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Unanswered("it answers, but not as a Prometheus does") from None
 
@@ -174,17 +143,17 @@ def _server(request: Request) -> ServerFacts:
         asked = alive is not None or request.data is not None
         return ServerFacts(asked, "", not asked, "no address of it is known", supervisor_alive=alive)
     try:
-        _ask("GET", f"{request.url}/healthz")
-        status, body = _ask("GET", f"{request.url}/readyz")
+        ask("GET", f"{request.url}/healthz")
+        status, body = ask("GET", f"{request.url}/readyz")
     except Unanswered as error:
         return ServerFacts(True, request.url, False, str(error), supervisor_alive=alive)
     if status == _OK:
         try:
-            checks = {row["name"]: row.get("detail", "") for row in _decoded(body).get("checks", ())}
+            checks = {row["name"]: row.get("detail", "") for row in object_of(body).get("checks", ())}
         except (KeyError, TypeError, AttributeError):
             return ServerFacts(True, request.url, False, "what answers is no Bellhouse", supervisor_alive=alive)
         return ServerFacts(True, request.url, True, "", True, checks, supervisor_alive=alive)
-    said = str(_decoded(body).get("detail", f"status {status}"))
+    said = str(object_of(body).get("detail", f"status {status}"))
     failed = {name: words for name, _, words in (part.partition(": ") for part in said.split("; "))}
     return ServerFacts(True, request.url, True, "", False, failed, tuple(failed), alive)
 
@@ -242,42 +211,11 @@ def _tested(facts: Facts, url: str, key: str | None, gaps: list[str]) -> Facts:
     return msgspec.structs.replace(facts, providers=tuple(providers))
 
 
-# --- HTTP ---
-
-
 def _json(method: str, url: str, key: str | None) -> Any:
-    status, body = _ask(method, url, key)
-    answer = _decoded(body)
+    status, body = ask(method, url, key)
+    answer = object_of(body)
     if status >= 400:
         if status == _NOT_FOUND:
             raise Unanswered("this server has no such route")
         raise Unanswered(str(answer.get("detail") or f"status {status}"))
     return answer
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _ask(method: str, url: str, key: str | None = None, patience_s: float = _PATIENCE_S) -> tuple[int, bytes]:
-    """Status and body. Raises Unanswered where there is no answer, Hung where only the time ran out."""
-    headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
-    try:
-        parts = urlsplit(url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection = kind(parts.hostname or "", parts.port, timeout=patience_s)
-        try:
-            connection.request(method, target or "/", headers=headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-    except TimeoutError:
-        raise Hung(f"no answer within {patience_s:g} s") from None
-    except (OSError, socket.gaierror, http.client.HTTPException, ValueError) as error:
-        raise Unanswered(str(error) or type(error).__name__) from None

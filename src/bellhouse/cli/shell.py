@@ -43,7 +43,6 @@ shell = typer.Typer(
 )
 
 
-
 def _say_version(wanted: bool) -> None:
     if wanted:
         print(f"bellhouse {__version__}")

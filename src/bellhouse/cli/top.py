@@ -36,7 +36,8 @@ def top(
     every few seconds until Ctrl-C. With --json one frame is printed, as with --once; without a Prometheus it takes two
     looks, an interval apart.
     """
-    from bellhouse.app.scraping import Scraper, Unreachable
+    from bellhouse.app.asking import Unanswered
+    from bellhouse.app.scraping import Scraper
 
     scraper = Scraper(_targets(data, url, metrics or [], prometheus), prometheus)
     try:
@@ -44,7 +45,7 @@ def top(
             _print_one(scraper, interval, json)
         else:
             _live(scraper, interval)
-    except Unreachable as error:
+    except Unanswered as error:
         raise Failure(f"Nobody gives figures: {error}", _REMEDY) from None
 
 
@@ -79,7 +80,7 @@ def _live(scraper: "Scraper", interval: float) -> None:
 
     from rich.live import Live
 
-    from bellhouse.app.scraping import Unreachable
+    from bellhouse.app.asking import Unanswered
     from bellhouse.cli.top_picture import gone, picture
 
     shown = picture(scraper.look())
@@ -91,5 +92,5 @@ def _live(scraper: "Scraper", interval: float) -> None:
             try:
                 shown = picture(scraper.look())
                 live.update(shown, refresh=True)
-            except Unreachable as error:
+            except Unanswered as error:
                 live.update(gone(shown, str(error)), refresh=True)
