@@ -11,7 +11,7 @@ from bellhouse.adapters.store.postgres import database as database_room
 @pytest.fixture
 async def street(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
     # What is held back in these tests is not asleep.
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 60_000)
+    monkeypatch.setattr(database_room, "IDLE_IN_TRANSACTION_S", 60.0)
     street = Street(database_url)
     yield street
     await street.close()

@@ -384,7 +384,7 @@ async def test_a_statement_that_takes_too_long_is_called_so(street: Street) -> N
 async def test_a_process_that_sleeps_within_a_transaction_loses_it(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 100)
+    monkeypatch.setattr(database_room, "IDLE_IN_TRANSACTION_S", 0.1)
     house = await street.house()
     claims = await street.planned()
     known = await house.deliver.standings(claims)
@@ -407,7 +407,7 @@ async def test_a_process_that_sleeps_within_a_transaction_loses_it(
 async def test_the_log_may_take_longer_than_a_process_may_sleep(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_room, "_IDLE_IN_TRANSACTION_MS", 100)
+    monkeypatch.setattr(database_room, "IDLE_IN_TRANSACTION_S", 0.1)
     house = await street.house()
     other = await street.house()
     await street.accepted(2)

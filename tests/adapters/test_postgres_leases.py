@@ -3,15 +3,18 @@
 import asyncio
 
 import pytest
+from tests.half_said import stand_still
 from tests.postgres_houses import PUSH, House, Street, again, ended
 from tests.postgres_room import until, until_waiting
 
 from bellhouse.adapters.store.postgres import ledger, partitions
+from bellhouse.adapters.store.postgres.database import session_name
 from bellhouse.ports.store.deliver import Settlement
 from bellhouse.ports.store.errors import LeaseLost
 from bellhouse.testing.records import NOON, outcome, routed
 
 SOON_S = 0.05
+LOCK = 4_711
 
 
 async def _has_expired(house: House, process: str) -> None:
@@ -125,6 +128,31 @@ async def test_two_that_find_the_same_dead_process_call_its_work_interrupted_onc
     await ended(asyncio.gather(one.deliver.settle(unknown), two.deliver.settle(backwards)))
     assert await one.counts() == {"unknown": 20}
     assert await one.due.release_due(NOON + 1, 100) == 20
+
+
+async def test_what_a_silent_process_has_locked_in_the_middle_of_a_statement_is_free_soon_after(street: Street) -> None:
+    one, two = await street.house(), await street.house()
+    lock = f"SELECT pg_advisory_xact_lock({LOCK})"
+    hung = await stand_still(one.database.config.url, session_name(two.process), lock)
+
+    async def is_free() -> bool:
+        assert await one.members.renew(60.0)
+        return bool(await one.database.value(f"SELECT pg_try_advisory_xact_lock({LOCK})"))
+
+    try:
+        assert not await is_free(), "while it is a member"
+        await _expire(one, two)
+        await until(is_free)
+    finally:
+        hung.close()
+
+
+async def test_a_silent_process_that_does_nothing_keeps_its_sessions(street: Street) -> None:
+    one, two = await street.house(), await street.house()
+    (session,) = await two.database.rows("SELECT pg_backend_pid()")
+    await _expire(one, two)
+    assert await one.members.renew(60.0)
+    assert await two.database.rows("SELECT pg_backend_pid()") == [session]
 
 
 async def test_a_paused_process_that_wakes_before_it_was_given_up_goes_on(street: Street) -> None:

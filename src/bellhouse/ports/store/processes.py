@@ -31,7 +31,8 @@ class MemberStore(Protocol):
         ...
 
     async def renew(self, ttl_s: float) -> bool:
-        """Stay one; False where the others have given this process up."""
+        """Stay one; False where the others have given this process up. Also frees what processes that have not renewed
+        in time hold locked in the store."""
         ...
 
     async def leave(self) -> None:

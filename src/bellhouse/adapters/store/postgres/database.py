@@ -19,7 +19,7 @@ Row = Any
 
 _APPLICATION: Final = "bellhouse"
 
-_IDLE_IN_TRANSACTION_MS: Final = 1_500
+IDLE_IN_TRANSACTION_S: Final = 1.5
 """A process that is paused inside a transaction loses it, well before another may take over what it was doing."""
 
 _UNREACHABLE: Final = (
@@ -89,12 +89,21 @@ class PostgresConfig(msgspec.Struct, frozen=True):
     statement_timeout_s: float = 30.0
 
 
+def session_name(process: str) -> str:
+    """The `application_name` of a process's sessions: so others can tell whose they are when it stands still."""
+    return f"{_APPLICATION} {process}".rstrip()
+
+
 class Database:
     """A pool of connections. What stands in the way of PostgreSQL is raised as StoreUnavailable by every method."""
 
-    def __init__(self, config: PostgresConfig, ring: Callable[[frozenset[str]], None] = lambda _: None) -> None:
-        """`ring` is the doorbell's: it is told the topics of which something was committed."""
+    def __init__(
+        self, config: PostgresConfig, ring: Callable[[frozenset[str]], None] = lambda _: None, process: str = ""
+    ) -> None:
+        """`ring` is the doorbell's: it is told the topics of which something was committed. `process` is this
+        process's id among the members, after which its sessions are called."""
         self.config = config
+        self._name = session_name(process)
         self.ring = ring
         self._pool: Any = None
 
@@ -114,9 +123,9 @@ class Database:
             reset=_as_it_is,
             target_session_attrs=SessionAttribute.primary,
             server_settings={
-                "application_name": _APPLICATION,
+                "application_name": self._name,
                 "statement_timeout": str(round(config.statement_timeout_s * 1000)),
-                "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS),
+                "idle_in_transaction_session_timeout": str(round(IDLE_IN_TRANSACTION_S * 1000)),
                 "jit": "off",
                 # A plan that is made while today's partition is empty is kept, and must not read it whole tomorrow.
                 "enable_seqscan": "off",

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from bellhouse.adapters.store.postgres.database import Database
+from bellhouse.adapters.store.postgres.database import IDLE_IN_TRANSACTION_S, Database, session_name
 from bellhouse.adapters.store.postgres.queries import queries
 from bellhouse.ports.store.processes import Member
 
@@ -26,7 +26,10 @@ class PostgresMembers:
         await self._database.run(_SQL["join"], self._process, _encode(member), ttl_s)
 
     async def renew(self, ttl_s: float) -> bool:
-        return await self._database.run(_SQL["renew"], self._process, ttl_s) == 1
+        stays = await self._database.run(_SQL["renew"], self._process, ttl_s) == 1
+        if stays and await self._database.value(_SQL["any_silent"]):
+            await self._database.rows(_SQL["end_sessions"], session_name(""), IDLE_IN_TRANSACTION_S)
+        return stays
 
     async def leave(self) -> None:
         await self._database.run(_SQL["leave"], self._process)

@@ -37,7 +37,7 @@ class PostgresStore:
         fresh_s: float = 0.05,
     ) -> None:
         """`here` wakes waiters in this process; `process` is its id among the members, never used again."""
-        self.database = Database(config)
+        self.database = Database(config, process=process)
         self.doorbell = PostgresDoorbell(here, self.database, clock)
         self.database.ring = self.doorbell.ring
         self.ingest = PostgresIngest(self.database)

@@ -8,11 +8,27 @@ WHERE NOT processes.given_up;
 -- name: renew
 UPDATE processes SET expires_at = clock_timestamp() + make_interval(secs => $2) WHERE process = $1 AND NOT given_up;
 
+-- What stands still in a transaction, in the middle of what it says to the server, keeps its locks for ever: such a
+-- session counts as active, and its timeouts are for idle ones. Of a process that is silent it is ended from outside.
+-- name: end_sessions
+SELECT pg_terminate_backend(pid)
+FROM processes
+JOIN pg_stat_activity ON application_name = $1 || ' ' || process AND datname = current_database()
+WHERE expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp()
+    AND xact_start IS NOT NULL AND wait_event_type = 'Client'
+    AND state_change < clock_timestamp() - make_interval(secs => $2);
+
 -- name: leave
 DELETE FROM processes WHERE process = $1;
 
 -- name: members
 SELECT record FROM processes WHERE NOT given_up AND expires_at > clock_timestamp() ORDER BY process;
+
+-- name: any_silent
+SELECT EXISTS (
+    SELECT FROM processes
+    WHERE expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp()
+);
 
 -- name: take
 INSERT INTO leases AS held (name, process, token, expires_at)
