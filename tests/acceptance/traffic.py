@@ -22,7 +22,8 @@ MIX = (
 )
 """What the trickle is made of: every lane, every channel, both policies for the unknown outcome."""
 
-_PACE_S = 0.01
+_PACE_S = 0.03
+_AGAIN_S = 0.05
 _TRIES = 400
 
 
@@ -88,12 +89,12 @@ class Traffic:
             try:
                 answer = client.ask("POST", path, body)
             except OSError:
-                self._stopping.wait(_PACE_S * 5)
+                self._stopping.wait(_AGAIN_S)
                 continue
             if answer.status == 202:
                 return answer.json
             assert answer.status == 503, answer
-            self._stopping.wait(_PACE_S * 5)
+            self._stopping.wait(_AGAIN_S)
         raise AssertionError(f"{path} was never answered")
 
     def _trickle(self, rng: random.Random) -> None:
