@@ -31,8 +31,8 @@ class MemberStore(Protocol):
         ...
 
     async def renew(self, ttl_s: float) -> bool:
-        """Stay one; False where the others have given this process up. Also frees what processes that have not renewed
-        in time hold locked in the store."""
+        """Stay one; False where the others have given this process up. What those hold locked in the store who
+        have not renewed in time is freed by one of those who have."""
         ...
 
     async def leave(self) -> None:

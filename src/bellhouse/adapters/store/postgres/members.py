@@ -27,7 +27,7 @@ class PostgresMembers:
 
     async def renew(self, ttl_s: float) -> bool:
         stays = await self._database.run(_SQL["renew"], self._process, ttl_s) == 1
-        if stays and await self._database.value(_SQL["any_silent"]):
+        if stays and await self._database.value(_SQL["looks_after"], self._process):
             await self._database.rows(_SQL["end_sessions"], session_name(""), IDLE_IN_TRANSACTION_S)
         return stays
 

@@ -24,11 +24,11 @@ DELETE FROM processes WHERE process = $1;
 -- name: members
 SELECT record FROM processes WHERE NOT given_up AND expires_at > clock_timestamp() ORDER BY process;
 
--- name: any_silent
-SELECT EXISTS (
-    SELECT FROM processes
-    WHERE expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp()
-);
+-- Whether anybody is silent, asked by the first of those who are not: one is enough to look after all.
+-- name: looks_after
+SELECT $1 = min(process) FILTER (WHERE NOT given_up AND expires_at > clock_timestamp())
+    AND bool_or(expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp())
+FROM processes;
 
 -- name: take
 INSERT INTO leases AS held (name, process, token, expires_at)
