@@ -359,7 +359,9 @@ class ShiftedClock:
 def test_nothing_is_lost_when_the_clock_is_set_back_and_forth(folder: Path, world: World, processes: int) -> None:
     world.fresh()
     clock = ShiftedClock(folder.parent / "clock")
-    house = House(folder, world, processes, QUICK, clock.environment)
+    # What fails shall not be given up before the clock is set, however slow the machine is.
+    patient = QUICK.replace("[retry]", "[retry]\nmax_attempts = 20")
+    house = House(folder, world, processes, patient, clock.environment)
     with house:
         client = house.client()
         define(client)
