@@ -7,7 +7,7 @@ from tests.half_said import stand_still
 from tests.postgres_houses import PUSH, House, Street, again, ended
 from tests.postgres_room import until, until_waiting
 
-from bellhouse.adapters.store.postgres import ledger, partitions
+from bellhouse.adapters.store.postgres import ledger, members, partitions
 from bellhouse.adapters.store.postgres.database import session_name
 from bellhouse.ports.store.deliver import Settlement
 from bellhouse.ports.store.errors import LeaseLost
@@ -130,28 +130,35 @@ async def test_two_that_find_the_same_dead_process_call_its_work_interrupted_onc
     assert await one.due.release_due(NOON + 1, 100) == 20
 
 
-async def test_what_a_silent_process_has_locked_in_the_middle_of_a_statement_is_free_soon_after(street: Street) -> None:
+async def test_what_a_silent_process_has_locked_in_the_middle_of_a_statement_is_free_soon_after(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "IDLE_IN_TRANSACTION_S", 0.1)
     one, two = await street.house(), await street.house()
     lock = f"SELECT pg_advisory_xact_lock({LOCK})"
     hung = await stand_still(one.database.config.url, session_name(two.process), lock)
 
-    async def is_free() -> bool:
-        assert await one.members.renew(60.0)
-        return bool(await one.database.value(f"SELECT pg_try_advisory_xact_lock({LOCK})"))
+    async def has_ended_one() -> bool:
+        return await one.members.end_silent_sessions() == 1
 
     try:
-        assert not await is_free(), "while it is a member"
+        assert not await has_ended_one(), "while it is a member"
         await _expire(one, two)
-        await until(is_free)
+        assert await two.members.end_silent_sessions() == 0, "it looks after nobody itself"
+        await until(has_ended_one)
+        await until(lambda: one.database.value(f"SELECT pg_try_advisory_xact_lock({LOCK})"))
     finally:
         hung.close()
 
 
-async def test_a_silent_process_that_does_nothing_keeps_its_sessions(street: Street) -> None:
+async def test_a_silent_process_that_does_nothing_keeps_its_sessions(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "IDLE_IN_TRANSACTION_S", 0.0)
     one, two = await street.house(), await street.house()
     (session,) = await two.database.rows("SELECT pg_backend_pid()")
     await _expire(one, two)
-    assert await one.members.renew(60.0)
+    assert await one.members.end_silent_sessions() == 0
     assert await two.database.rows("SELECT pg_backend_pid()") == [session]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.observability.recorded import RecordedLogbook
 
 from bellhouse.app.leases import AlwaysHeld, GivenUp, Membership, StoreLease
 from bellhouse.ports.store.errors import StoreUnavailable
@@ -28,6 +29,7 @@ class Books:
         self.left = 0
         self.taken = 0
         self.released: list[str] = []
+        self.standing = 0
         self.alive: Sequence[Member] = (ME, OTHER)
 
     def _answer(self) -> None:
@@ -42,6 +44,11 @@ class Books:
         self._answer()
         self.renewed += 1
         return not self.given_up
+
+    async def end_silent_sessions(self) -> int:
+        self._answer()
+        ended, self.standing = self.standing, 0
+        return ended
 
     async def leave(self) -> None:
         self._answer()
@@ -106,6 +113,16 @@ async def test_members_are_those_of_the_last_look(membership: Membership, books:
     books.alive = (ME,)
     await clock.advance(TTL_S / 4)
     assert membership.members == (ME,)
+
+
+async def test_what_silent_processes_stood_still_in_is_ended_and_told(books: Books, clock: ManualClock) -> None:
+    logbook = RecordedLogbook()
+    membership = Membership(ME, books, clock, logbook, TTL_S)
+    await membership.start()
+    books.standing = 2
+    await clock.advance(TTL_S / 4)
+    await membership.stop()
+    assert logbook.notes == [("warning", "Ended what a silent process stood still in", {"count": 2})]
 
 
 async def test_a_short_absence_of_the_store_changes_nothing(

@@ -105,6 +105,9 @@ class Membership:
                 self._renewed_at = began
                 self._renewed.set()
                 self.members = await self._store.members()
+                ended = await self._store.end_silent_sessions()
+                if ended:
+                    self._logbook.note("warning", "Ended what a silent process stood still in", count=ended)
             except StoreUnavailable as down:
                 self._logbook.note("error", "Membership waits for the store", reason=down.reason, error=str(down))
             await self._clock.sleep(self._ttl_s / 4)

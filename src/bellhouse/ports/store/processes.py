@@ -31,8 +31,12 @@ class MemberStore(Protocol):
         ...
 
     async def renew(self, ttl_s: float) -> bool:
-        """Stay one; False where the others have given this process up. What those hold locked in the store who
-        have not renewed in time is freed by one of those who have."""
+        """Stay one; False where the others have given this process up."""
+        ...
+
+    async def end_silent_sessions(self) -> int:
+        """End what processes that have not renewed in time stand still in, so that nobody waits for what they hold
+        locked; answers how many sessions that were. The first of those who have renewed does it for all."""
         ...
 
     async def leave(self) -> None:

@@ -26,10 +26,11 @@ class PostgresMembers:
         await self._database.run(_SQL["join"], self._process, _encode(member), ttl_s)
 
     async def renew(self, ttl_s: float) -> bool:
-        stays = await self._database.run(_SQL["renew"], self._process, ttl_s) == 1
-        if stays and await self._database.value(_SQL["looks_after"], self._process):
-            await self._database.rows(_SQL["end_sessions"], session_name(""), IDLE_IN_TRANSACTION_S)
-        return stays
+        return await self._database.run(_SQL["renew"], self._process, ttl_s) == 1
+
+    async def end_silent_sessions(self) -> int:
+        silent = [session_name(row[0]) for row in await self._database.rows(_SQL["silent"], self._process)]
+        return len(await self._database.rows(_SQL["end_sessions"], silent, IDLE_IN_TRANSACTION_S)) if silent else 0
 
     async def leave(self) -> None:
         await self._database.run(_SQL["leave"], self._process)

@@ -12,9 +12,8 @@ UPDATE processes SET expires_at = clock_timestamp() + make_interval(secs => $2) 
 -- session counts as active, and its timeouts are for idle ones. Of a process that is silent it is ended from outside.
 -- name: end_sessions
 SELECT pg_terminate_backend(pid)
-FROM processes
-JOIN pg_stat_activity ON application_name = $1 || ' ' || process AND datname = current_database()
-WHERE expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp()
+FROM pg_stat_activity
+WHERE application_name = ANY($1::text[]) AND datname = current_database()
     AND xact_start IS NOT NULL AND wait_event_type = 'Client'
     AND state_change < clock_timestamp() - make_interval(secs => $2);
 
@@ -24,11 +23,11 @@ DELETE FROM processes WHERE process = $1;
 -- name: members
 SELECT record FROM processes WHERE NOT given_up AND expires_at > clock_timestamp() ORDER BY process;
 
--- Whether anybody is silent, asked by the first of those who are not: one is enough to look after all.
--- name: looks_after
-SELECT $1 = min(process) FILTER (WHERE NOT given_up AND expires_at > clock_timestamp())
-    AND bool_or(expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp())
-FROM processes;
+-- Who has been silent for not too long, told to the first of those who are not: one is enough to look after all.
+-- name: silent
+SELECT process FROM processes
+WHERE expires_at BETWEEN clock_timestamp() - interval '10 minutes' AND clock_timestamp()
+    AND $1 = (SELECT min(process) FROM processes WHERE NOT given_up AND expires_at > clock_timestamp());
 
 -- name: take
 INSERT INTO leases AS held (name, process, token, expires_at)
