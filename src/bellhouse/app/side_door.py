@@ -8,7 +8,7 @@ import msgspec
 
 from bellhouse.app.server import HttpServer
 from bellhouse.ports.clock import Clock
-from bellhouse.web.health import METRICS_TYPE, Alive, Readiness, Ready
+from bellhouse.web.health import METRICS_TYPE, Alive, Readiness, ready
 from bellhouse.web.limits import Limits
 from bellhouse.web.problems import Problem
 from bellhouse.web.reply import ASGIApp, Receive, Reply, Scope, Send, problem_reply
@@ -30,11 +30,10 @@ def _app(exposition: Callable[[], bytes], readiness: Readiness) -> ASGIApp:
             case "/healthz":
                 return Reply(200, _encode(Alive("alive")))
             case "/readyz":
-                checks = list(await readiness())
-                failed = "; ".join(f"{check.name}: {check.detail}" for check in checks if not check.ok)
-                if failed:
-                    return problem_reply(Problem("not_ready", failed, retry_after_s=5))
-                return Reply(200, _encode(Ready("ready", checks)))
+                try:
+                    return Reply(200, _encode(await ready(readiness)))
+                except Problem as problem:
+                    return problem_reply(problem)
             case "/metrics":
                 return Reply(200, exposition(), content_type=(b"content-type", METRICS_TYPE.encode()))
             case _:

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from bellhouse.web.health import METRICS_TYPE, Alive, Readiness, Ready
-from bellhouse.web.problems import Problem
+from bellhouse.web.health import METRICS_TYPE, Alive, Readiness, Ready, ready
 from bellhouse.web.rest import Given, problems
 
 MetricsText = Callable[[], Awaitable[bytes]]
@@ -31,11 +30,7 @@ class HealthController(Controller):
     )
     async def ready(self, readiness: Given[Readiness]) -> Ready:
         """Every check with its result; 503 where one fails."""
-        checks = list(await readiness())
-        failed = [check for check in checks if not check.ok]
-        if failed:
-            raise Problem("not_ready", "; ".join(f"{check.name}: {check.detail}" for check in failed), retry_after_s=5)
-        return Ready("ready", checks)
+        return await ready(readiness)
 
     @get(
         "/metrics",
