@@ -16,7 +16,7 @@ from bellhouse.observability.catalogue import OTHER, Metric, Words
 
 Labels = tuple[str, ...]
 
-DAY_MS = 86_400_000
+_STAY_MS = 86_400_000
 _FEW = 6
 """Up to so many values it is cheaper to place each than to sort."""
 
@@ -98,16 +98,15 @@ class Counter:
 class PassingCounter:
     """A counter one of whose labels has values that come and go, so that nobody can register them beforehand.
 
-    There are as many at a time as the label's list has room for. Where there is no room, the value that was counted
-    last of all makes some, and its series end, unless that was less than `stay_ms` ago; then the new one is `other`.
+    There are as many at a time as the label's list has room for. Where there is none, the value that was not counted
+    for the longest time makes room, and its series end, if that was a day; if not, the new one is `other`.
     """
 
-    def __init__(self, counter: Counter, register: Register, label: str, stay_ms: int = DAY_MS) -> None:
+    def __init__(self, counter: Counter, register: Register, label: str) -> None:
         self._counter = counter
         self._register = register
         self._place = [one.name for one in counter.metric.labels].index(label)
         self._words = counter.metric.labels[self._place].words
-        self._stay_ms = stay_ms
         self._lock = Lock()
         self._counted_at: dict[str, int] = {}
         """When each value was counted last (ms), those of the longest time ago first."""
@@ -134,7 +133,7 @@ class PassingCounter:
         if len(self._counted_at) < self._words.limit:
             return True
         longest_ago, at = next(iter(self._counted_at.items()))
-        if now - at < self._stay_ms:
+        if now - at < _STAY_MS:
             return False
         del self._counted_at[longest_ago]
         self._register.remove(self._words, longest_ago)
