@@ -64,8 +64,6 @@ class Kept:
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, instance: str) -> None:
         self.name = name
-        self.channels = frozenset(word for option, word in itertools.pairwise(command) if option == "--channel")
-        """Those that it alone sends by; empty is all."""
         self._instance = instance
         self._began_at = 0
         self.log = folder / f"{name}.log"
@@ -102,6 +100,11 @@ class Kept:
         except ValueError:
             return {}
         return said if said.get("pid") == self.process.pid else {}
+
+    def sends_by(self, channel: str) -> bool:
+        """Whether it delivers on a channel."""
+        named = {word for option, word in itertools.pairwise(self._command) if option == "--channel"}
+        return not {"worker", "all"}.isdisjoint(self._command) and (not named or channel in named)
 
     def breaker_told(self, provider: str, channel: str) -> str:
         """The state of a breaker that the process that is there now told last; closed is told of nothing."""
@@ -145,7 +148,6 @@ class ClusterHouse(House):
         self.url = f"http://127.0.0.1:{port}"
         self.engines = engines
         self.prefix = prefix
-        self._plays = roles
         self._prepared = False
         self._keeping = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -305,8 +307,7 @@ class ClusterHouse(House):
     def _is_heeded(self, breaker: Mapping[str, str]) -> bool:
         """Whether every process that sends by a breaker is in the state that the API has shown for it."""
         provider, channel, state = (breaker[name] for name in ("provider", "channel", "state"))
-        workers = [self.kept[name] for name, play in self._plays.items() if play[0] in ("worker", "all")]
-        sending = [kept for kept in workers if not kept.channels or channel in kept.channels]
+        sending = [kept for kept in self.kept.values() if kept.sends_by(channel)]
         return all(kept.breaker_told(provider, channel) == state for kept in sending)
 
     # --- commands ---

@@ -436,7 +436,10 @@ class SharedLogSuite:
                 taken += await nothing_more(new)
                 await old.commit(behind(polled))
                 await nothing_more(old)
-            await read_until(old, lambda come: set(values_of(taken)) <= set(values_of(come)))
+            moved = {record.partition for record in taken}
+            due = sorted(values_of(record for record in polled if record.partition in moved))
+            again = await read_until(old, lambda come: set(due) <= set(values_of(come)))
+            assert sorted(values_of(record for record in again if record.partition in moved)) == due
 
     async def test_readers_that_come_and_go_lose_nothing(self, house: Any) -> None:
         seen: set[int] = set()
